@@ -1,0 +1,1 @@
+"""The `minigrad` command: thin commands that parse, call and render."""

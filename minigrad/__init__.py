@@ -1,0 +1,33 @@
+"""minigrad: reverse-mode automatic differentiation, made for recurrence.
+
+`import minigrad as mg` costs nothing; NumPy is loaded with the first name that needs it, so that a command which only
+lists plugins stays quick. Submodules are `mg.nn mg.optim mg.registry mg.check`.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from minigrad import check, errors, nn, optim, registry
+    from minigrad.api import *  # noqa: F403
+
+__version__ = "0.1.0"
+_SUBMODULES = ("check", "errors", "nn", "optim", "registry")
+
+
+def __getattr__(name: str) -> Any:
+    if name in _SUBMODULES:
+        return importlib.import_module(f"minigrad.{name}")
+    if name.startswith("__"):
+        raise AttributeError(name)
+    api = importlib.import_module("minigrad.api")
+    if name not in api.__all__:
+        from minigrad.errors import did_you_mean
+
+        raise AttributeError(f"minigrad has no {name!r}.{did_you_mean(name, api.__all__)}")
+    globals().update({public: getattr(api, public) for public in api.__all__})
+    return globals()[name]
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_SUBMODULES, *importlib.import_module("minigrad.api").__all__})

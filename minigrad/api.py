@@ -1,0 +1,33 @@
+"""The public names of `mg`. `minigrad/__init__.py` brings them in when one is first asked for."""
+
+import numpy as _np
+
+from minigrad.batch import Batch
+from minigrad.eager import Tensor, no_grad, tensor
+from minigrad.errors import MinigradError
+from minigrad.functional import grad, value_and_grad
+from minigrad.ops.create import arange, eye, full, full_like, linspace, ones, ones_like, zeros, zeros_like
+from minigrad.ops.elementwise import (
+    abs, add, astype, clip, cos, divide, elu, equal, erf, exp, expm1, floor, floor_divide, gelu, greater, greater_equal,
+    isfinite, isnan, leaky_relu, less, less_equal, log, log1p, logaddexp, logical_and, logical_not, logical_or, maximum,
+    minimum, multiply, negative, not_equal, pow, reciprocal, relu, remainder, sigmoid, sign, silu, sin, softplus, sqrt,
+    square, stop_gradient, subtract, tan, tanh, where,
+)  # fmt: skip
+from minigrad.ops.index import one_hot, repeat, take, take_along_axis
+from minigrad.ops.linalg import einsum, matmul, tensordot, vecdot
+from minigrad.ops.reduce import (
+    all, any, argmax, argmin, cumulative_sum, log_softmax, logsumexp, max, mean, min, prod, softmax, std, sum, var,
+)  # fmt: skip
+from minigrad.ops.shape import (
+    broadcast_to, concat, expand_dims, flip, moveaxis, permute_dims, reshape, roll, split, squeeze, stack, tril, triu,
+    unstack,
+)  # fmt: skip
+from minigrad.random import seed
+from minigrad.recurrence import scan, trace
+from minigrad.weights import load_weights, save
+
+float32, float64 = _np.float32, _np.float64
+int32, int64 = _np.int32, _np.int64
+bool_ = _np.bool_
+
+__all__ = [name for name in dir() if not name.startswith("_")]  # noqa: PLE0604

@@ -1,0 +1,114 @@
+"""An op, the table of ops, and who runs them.
+
+Imports nothing of minigrad. An op is declared once (see `minigrad/ops`); calling it hands it to the running
+interpreter: the eager one of `minigrad/eager.py`, or whichever `interpreting` put on top.
+"""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+
+
+class Value:
+    """What ops take and return: a Tensor, or a stand-in for one."""
+
+    __slots__ = ()
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Op:
+    """One operation on arrays: arrays are positional, metadata is keyword.
+
+    forward:    NumPy arrays (or Python scalars) -> array, or a tuple of arrays if `multiple`.
+    type_rule:  the same arguments' types -> ArrayType (or a tuple); raises ShapeError with the reason.
+    vjp:        `(g, out, *inputs, **metadata)` -> one cotangent an input (None: no gradient), in ops, never in NumPy.
+                An argument whose name begins with `_` comes as its ArrayType: its value is not kept for the backward.
+    broadcasts: the cotangents may have the broadcast shape; undoing it happens in one place, `tape.py`.
+    samples:    `rng -> [(inputs, metadata), ...]`, what the tests draw from; inputs inside the smooth region.
+    """
+
+    name: str
+    forward: Callable[..., Any]
+    type_rule: Callable[..., Any]
+    vjp: Callable[..., tuple[Any, ...]] | None
+    samples: Callable[[np.random.Generator], list[tuple[tuple[Any, ...], dict[str, Any]]]]
+    multiple: bool = False
+    broadcasts: bool = False
+    keeps: tuple[bool, ...] | None = None
+
+    def __call__(self, *inputs: Any, **metadata: Any) -> Any:
+        return running.interpreter.run(self, inputs, metadata)
+
+    def keeps_input(self, i: int) -> bool:
+        """Whether the backward needs the value of input `i`; a rule's last name, if starred, covers the rest."""
+        assert self.keeps is not None
+        return self.keeps[min(i + 1, len(self.keeps) - 1)]
+
+    @property
+    def keeps_output(self) -> bool:
+        assert self.keeps is not None
+        return self.keeps[0]
+
+
+OPS: dict[str, Op] = {}
+
+
+def declare(name: str, **fields: Any) -> Op:
+    """Put an op into the table."""
+    assert name not in OPS, f"op {name} is declared twice"
+    vjp = fields["vjp"]
+    keeps = None
+    if vjp is not None:
+        code = vjp.__code__
+        names = code.co_varnames[1 : code.co_argcount]
+        if code.co_flags & 0x04:  # a starred argument stands for all further inputs
+            names += (code.co_varnames[code.co_argcount + code.co_kwonlyargcount],)
+        keeps = tuple(not n.startswith("_") for n in names)
+    OPS[name] = Op(name=name, keeps=keeps, **fields)
+    return OPS[name]
+
+
+class Interpreter:
+    """Runs ops, and lifts plain data to the values it works on."""
+
+    def run(self, op: Op, inputs: tuple[Any, ...], metadata: dict[str, Any]) -> Any:
+        raise NotImplementedError
+
+    def lift(self, data: Any) -> Value:
+        raise NotImplementedError
+
+
+class _Running(threading.local):
+    """The interpreter of this thread."""
+
+    default: Interpreter
+
+    @property
+    def interpreter(self) -> Interpreter:
+        return self.__dict__.get("top", _Running.default)
+
+
+running = _Running()
+
+
+@contextmanager
+def interpreting(interpreter: Interpreter) -> Iterator[None]:
+    """Let `interpreter` run every op of this thread within the block."""
+    before = running.interpreter
+    running.__dict__["top"] = interpreter
+    try:
+        yield
+    finally:
+        running.__dict__["top"] = before
+
+
+def as_value(data: Any) -> Any:
+    """`data` itself if ops know it, else what the running interpreter makes of it."""
+    return data if isinstance(data, Value) else running.interpreter.lift(data)

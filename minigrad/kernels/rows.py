@@ -1,0 +1,65 @@
+"""Row-wise forwards that ops call: NumPy where it is fast enough, a kernel of `cpu.py` where that was measured faster.
+
+Imports `errors` and, when first needed, the kernels.
+"""
+
+from typing import Any
+
+import numpy as np
+
+Array = np.ndarray[Any, Any]
+KERNEL_FROM = 2048  # elements; below it a call costs more than the passes that it saves
+
+
+def _as_rows(x: Array) -> Array:
+    """[.., N] -> [R, N], contiguous."""
+    return np.ascontiguousarray(x).reshape(-1, x.shape[-1])
+
+
+def _shifted(x: Array) -> Array:
+    """`x` less its row's maximum, so that exp cannot overflow."""
+    return x - x.max(axis=-1, keepdims=True)
+
+
+def softmax(x: Array) -> Array:
+    """[.., N] -> [.., N]."""
+    if not x.shape[-1]:
+        return np.empty_like(x)
+    out = _shifted(x)
+    np.exp(out, out=out)
+    out /= out.sum(axis=-1, keepdims=True)
+    return out
+
+
+def log_softmax(x: Array) -> Array:
+    """[.., N] -> [.., N]."""
+    if not x.shape[-1]:
+        return np.empty_like(x)
+    out = _shifted(x)
+    out -= np.log(np.exp(out).sum(axis=-1, keepdims=True))
+    return out
+
+
+def standardize(x: Array, *, eps: float) -> Array:
+    """[.., N] -> [.., N]: each row less its mean, over the root of its variance plus eps."""
+    if x.size < KERNEL_FROM:
+        centred = x - x.mean(axis=-1, keepdims=True)
+        return centred / np.sqrt(np.square(centred).mean(axis=-1, keepdims=True) + eps)
+    from minigrad.kernels import cpu
+
+    rows = _as_rows(x)
+    out = np.empty_like(rows)
+    cpu.standardize(rows, rows.dtype.type(eps), out)
+    return out.reshape(x.shape)
+
+
+def add_rows(out: Array, index: Array, g: Array) -> None:
+    """out[index] += g along the first axis, repeated indices included; negative ones count from the end."""
+    if out.dtype.kind != "f" or g.size < KERNEL_FROM:
+        np.add.at(out, index, g)
+        return
+    from minigrad.kernels import cpu
+
+    index = np.where(index < 0, index + len(out), index).reshape(-1).astype(np.int64, copy=False)
+    columns = out.size // len(out)
+    cpu.add_rows(out.reshape(len(out), columns), index, np.ascontiguousarray(g).reshape(index.size, columns))

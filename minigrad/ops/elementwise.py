@@ -1,0 +1,252 @@
+"""Ops that treat every element alike, with NumPy's broadcasting. One declaration an op.
+
+Imports the ground floor, `core` and the kernels. In a rule `g` is the cotangent, `out` the value made, and a name
+that begins with `_` a value that the rule does not need.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from minigrad.arraytype import ArrayType, broadcast_shapes, check_dtype, promote
+from minigrad.core import Op, as_value, declare
+from minigrad.errors import DtypeError
+
+Range = tuple[float, float]
+SHAPES: dict[int, list[tuple[tuple[int, ...], ...]]] = {
+    1: [((2, 3),), ((),)],
+    2: [((2, 3), (2, 3)), ((2, 3), (3,)), ((2, 1), (1, 3)), ((), (4,))],
+    3: [((2, 3), (2, 3), (2, 3)), ((3,), (2, 1), ())],
+}
+
+
+def elementwise(
+    name: str,
+    forward: Callable[..., Any],
+    vjp: Callable[..., tuple[Any, ...]] | None = None,
+    *,
+    sample: list[Range],
+    result: str = "same",
+) -> Op:
+    """Declare an op on elements; `result` is "same" (as the inputs), "float" (integers become floats) or "bool"."""
+
+    def type_rule(*inputs: Any, **_metadata: Any) -> ArrayType:
+        shape = broadcast_shapes(name, *inputs)
+        if result == "bool":
+            return ArrayType(shape, np.dtype(bool))
+        kinds = inputs[1:] if name == "where" else inputs
+        dtype = promote(*kinds)
+        return ArrayType(shape, np.result_type(dtype, np.float64) if result == "float" and dtype.kind != "f" else dtype)
+
+    def samples(rng: np.random.Generator) -> list[tuple[tuple[Any, ...], dict[str, Any]]]:
+        drawn = []
+        for shapes in SHAPES[len(sample)]:
+            arrays = [np.asarray(rng.uniform(*span, size=s)) for span, s in zip(sample, shapes, strict=True)]
+            if name == "where":
+                arrays[0] = arrays[0] > 0
+            drawn.append((tuple(arrays), {}))
+        return drawn
+
+    return declare(name, forward=forward, type_rule=type_rule, vjp=vjp, samples=samples, broadcasts=True)
+
+
+# --- arithmetic ---------------------------------------------------------------------------------------------------
+
+add = elementwise("add", np.add, lambda g, _out, _x, _y: (g, g), sample=[(-3, 3), (-3, 3)])
+subtract = elementwise("subtract", np.subtract, lambda g, _out, _x, _y: (g, -g), sample=[(-3, 3), (-3, 3)])
+multiply = elementwise("multiply", np.multiply, lambda g, _out, x, y: (g * y, g * x), sample=[(-3, 3), (-3, 3)])
+divide = elementwise(
+    "divide",
+    np.true_divide,
+    lambda g, out, _x, y: (g / y, -g * out / y),
+    sample=[(-3, 3), (0.5, 2)],
+    result="float",
+)
+negative = elementwise("negative", np.negative, lambda g, _out, _x: (-g,), sample=[(-3, 3)])
+reciprocal = elementwise(
+    "reciprocal", lambda x: np.true_divide(1, x), lambda g, out, _x: (-g * out * out,), sample=[(0.5, 2)], result="float"
+)
+pow = elementwise(  # noqa: A001 (the array API's name)
+    "pow",
+    np.power,
+    lambda g, out, x, y: (
+        # At y = 0 the power is constant; at x = 0 the slope in y is 0, its limit from the right.
+        g * where(equal(y, 0), 0.0, y * pow(x, where(equal(y, 0), 1.0, y - 1))),
+        g * where(equal(x, 0), 0.0, out * log(where(equal(x, 0), 1.0, x))),
+    ),
+    sample=[(0.5, 2), (-2, 2)],
+)
+remainder = elementwise(
+    "remainder",
+    np.remainder,
+    lambda g, _out, x, y: (g, -g * floor(x / y)),  # at a whole quotient: the slope from the right
+    sample=[(0.6, 0.9), (0.35, 0.5)],
+)
+floor_divide = elementwise("floor_divide", np.floor_divide, sample=[(0.6, 0.9), (0.35, 0.5)])
+square = elementwise("square", np.square, lambda g, _out, x: (g * 2 * x,), sample=[(-3, 3)])
+abs = elementwise(  # noqa: A001
+    "abs", np.abs, lambda g, _out, x: (g * sign(x),), sample=[(0.5, 2)]
+)  # at 0: slope 0
+sign = elementwise("sign", np.sign, sample=[(0.5, 2)])  # flat wherever it has a slope: carries no gradient
+floor = elementwise("floor", np.floor, sample=[(0.1, 0.9)])  # likewise
+
+# --- powers, logarithms, circle and hyperbola ---------------------------------------------------------------------
+
+exp = elementwise("exp", np.exp, lambda g, out, _x: (g * out,), sample=[(-3, 3)], result="float")
+expm1 = elementwise("expm1", np.expm1, lambda g, out, _x: (g * (out + 1),), sample=[(-3, 3)], result="float")
+log = elementwise("log", np.log, lambda g, _out, x: (g / x,), sample=[(0.5, 3)], result="float")
+log1p = elementwise("log1p", np.log1p, lambda g, _out, x: (g / (1 + x),), sample=[(-0.5, 3)], result="float")
+sqrt = elementwise("sqrt", np.sqrt, lambda g, out, _x: (g * 0.5 / out,), sample=[(0.5, 3)], result="float")
+sin = elementwise("sin", np.sin, lambda g, _out, x: (g * cos(x),), sample=[(-3, 3)], result="float")
+cos = elementwise("cos", np.cos, lambda g, _out, x: (-g * sin(x),), sample=[(-3, 3)], result="float")
+tan = elementwise("tan", np.tan, lambda g, out, _x: (g * (1 + out * out),), sample=[(-1, 1)], result="float")
+tanh = elementwise("tanh", np.tanh, lambda g, out, _x: (g * (1 - out * out),), sample=[(-3, 3)], result="float")
+
+
+def _logaddexp_vjp(g: Any, _out: Any, x: Any, y: Any) -> tuple[Any, Any]:
+    s = sigmoid(where(equal(x, y), 0.0, x - y))  # two equal infinities share the gradient
+    return g * s, g * (1 - s)
+
+
+logaddexp = elementwise("logaddexp", np.logaddexp, _logaddexp_vjp, sample=[(-3, 3), (-3, 3)], result="float")
+
+
+def _sigmoid(x: Any) -> Any:
+    return np.tanh(x * 0.5) * 0.5 + 0.5  # never overflows, unlike 1 / (1 + exp(-x))
+
+
+sigmoid = elementwise("sigmoid", _sigmoid, lambda g, out, _x: (g * out * (1 - out),), sample=[(-3, 3)], result="float")
+
+
+def _erf(x: Any) -> Any:
+    from minigrad.kernels import cpu  # loads Numba: only who asks for gelu pays
+
+    x = np.asarray(x)
+    flat = np.ascontiguousarray(x, dtype=x.dtype if x.dtype.kind == "f" else np.float64).reshape(-1)
+    out = np.empty_like(flat)
+    cpu.erf(flat, out)
+    return out.reshape(x.shape)
+
+
+erf = elementwise(
+    "erf", _erf, lambda g, _out, x: (g * 1.1283791670955126 * exp(-x * x),), sample=[(-2, 2)], result="float"
+)  # the factor is 2 / sqrt(pi)
+
+# --- choice and comparison ----------------------------------------------------------------------------------------
+
+relu = elementwise(
+    "relu",
+    lambda x: np.maximum(x, 0),
+    lambda g, out, _x: (where(greater(out, 0), g, 0.0),),  # at 0: slope 0, as PyTorch
+    sample=[(0.5, 3)],
+)
+
+
+def _maximum_vjp(g: Any, _out: Any, x: Any, y: Any) -> tuple[Any, Any]:
+    tie = equal(x, y)  # a tie shares the gradient evenly, as PyTorch
+    return (
+        where(tie, g * 0.5, where(greater(x, y), g, 0.0)),
+        where(tie, g * 0.5, where(less(x, y), g, 0.0)),
+    )
+
+
+def _minimum_vjp(g: Any, _out: Any, x: Any, y: Any) -> tuple[Any, Any]:
+    of_y, of_x = _maximum_vjp(g, _out, x, y)
+    return of_x, of_y
+
+
+maximum = elementwise("maximum", np.maximum, _maximum_vjp, sample=[(-3, 3), (-3, 3)])
+minimum = elementwise("minimum", np.minimum, _minimum_vjp, sample=[(-3, 3), (-3, 3)])
+where = elementwise(
+    "where",
+    np.where,
+    lambda g, _out, condition, _x, _y: (None, where(condition, g, 0.0), where(condition, 0.0, g)),
+    sample=[(-1, 1), (-3, 3), (-3, 3)],
+)
+
+equal = elementwise("equal", np.equal, sample=[(-3, 3), (-3, 3)], result="bool")
+not_equal = elementwise("not_equal", np.not_equal, sample=[(-3, 3), (-3, 3)], result="bool")
+less = elementwise("less", np.less, sample=[(-3, 3), (-3, 3)], result="bool")
+less_equal = elementwise("less_equal", np.less_equal, sample=[(-3, 3), (-3, 3)], result="bool")
+greater = elementwise("greater", np.greater, sample=[(-3, 3), (-3, 3)], result="bool")
+greater_equal = elementwise("greater_equal", np.greater_equal, sample=[(-3, 3), (-3, 3)], result="bool")
+logical_and = elementwise("logical_and", np.logical_and, sample=[(-3, 3), (-3, 3)], result="bool")
+logical_or = elementwise("logical_or", np.logical_or, sample=[(-3, 3), (-3, 3)], result="bool")
+logical_not = elementwise("logical_not", np.logical_not, sample=[(-3, 3)], result="bool")
+isfinite = elementwise("isfinite", np.isfinite, sample=[(-3, 3)], result="bool")
+isnan = elementwise("isnan", np.isnan, sample=[(-3, 3)], result="bool")
+
+# --- dtype, and doing nothing -------------------------------------------------------------------------------------
+
+_cast = declare(
+    "cast",
+    forward=lambda x, *, dtype: np.asarray(x).astype(dtype),
+    type_rule=lambda x, *, dtype: ArrayType(x.shape, np.dtype(dtype)),
+    vjp=lambda g, _out, _x, dtype: (astype(g, _x.dtype),),
+    samples=lambda rng: [((rng.normal(size=(2, 3)),), {"dtype": np.dtype(np.float64)})],
+)
+identity = declare(
+    "identity",
+    forward=lambda x: x,
+    type_rule=lambda x: x,
+    vjp=lambda g, _out, _x: (g,),
+    samples=lambda rng: [((rng.normal(size=(2, 3)),), {})],
+)
+stop_gradient = declare(
+    "stop_gradient", forward=lambda x: x, type_rule=lambda x: x, vjp=None, samples=identity.samples
+)
+
+
+def astype(x: Any, dtype: Any) -> Any:
+    """`x` with another dtype; gradients come back in the dtype of `x`."""
+    x, dtype = as_value(x), check_dtype(dtype)
+    return x if x.dtype == dtype else _cast(x, dtype=dtype)
+
+
+# --- made of the ones above ---------------------------------------------------------------------------------------
+
+
+def clip(x: Any, min: Any = None, max: Any = None) -> Any:  # noqa: A002 (the array API's names)
+    """`x` held between `min` and `max`; at a bound the gradient passes, outside it is 0."""
+    x = as_value(x)
+    if min is not None:
+        x = where(less(x, min), min, x)
+    if max is not None:
+        x = where(greater(x, max), max, x)
+    return x
+
+
+def leaky_relu(x: Any, negative_slope: float = 0.01) -> Any:
+    """`x` where positive, else `negative_slope * x`; at 0 the slope is `negative_slope`."""
+    x = as_value(x)
+    return where(greater(x, 0), x, x * negative_slope)
+
+
+def elu(x: Any, alpha: float = 1.0) -> Any:
+    """`x` where positive, else `alpha * (exp(x) - 1)` (Clevert et al. 2016)."""
+    x = as_value(x)
+    return where(greater(x, 0), x, alpha * expm1(minimum(x, 0.0)))
+
+
+def gelu(x: Any) -> Any:
+    """`x * P(Z <= x)` for a normal Z, exact (Hendrycks and Gimpel 2016)."""
+    x = as_value(x)
+    return 0.5 * x * (1 + erf(x * 0.7071067811865476))
+
+
+def silu(x: Any) -> Any:
+    """`x * sigmoid(x)`."""
+    x = as_value(x)
+    return x * sigmoid(x)
+
+
+def softplus(x: Any) -> Any:
+    """`log(1 + exp(x))`, without overflow."""
+    return logaddexp(as_value(x), 0.0)
+
+
+def require_floating(where: str, x: Any) -> None:
+    """Raise DtypeError unless `x` holds floats."""
+    if x.dtype.kind != "f":
+        raise DtypeError(f"{where} needs floats, not {x.dtype}. Use x.astype(mg.float32).")

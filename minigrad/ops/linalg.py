@@ -1,0 +1,167 @@
+"""Products of arrays: matmul, tensordot, vecdot, einsum.
+
+Imports the ground floor, `core`, and the op files before it. Every product ends in `matmul` or `einsum`.
+"""
+
+from collections.abc import Sequence
+from string import ascii_letters
+from typing import Any
+
+import numpy as np
+
+from minigrad.arraytype import ArrayType, broadcast_shapes, normalize_axis, promote
+from minigrad.core import as_value, declare
+from minigrad.errors import ShapeError
+from minigrad.ops.elementwise import multiply
+from minigrad.ops.index import getitem
+from minigrad.ops.reduce import sum as sum_
+from minigrad.ops.shape import broadcast_to, moveaxis, permute_dims, reshape
+
+
+def _matmul_type(x: Any, y: Any) -> ArrayType:
+    if x.shape[-1] != y.shape[-2]:
+        raise ShapeError(
+            f"matmul: {ArrayType(x.shape, x.dtype)} @ {ArrayType(y.shape, y.dtype)}: "
+            f"the inner sizes {x.shape[-1]} and {y.shape[-2]} must be equal."
+        )
+    batch = broadcast_shapes("matmul", ArrayType(x.shape[:-2], x.dtype), ArrayType(y.shape[:-2], y.dtype))
+    return ArrayType((*batch, x.shape[-2], y.shape[-1]), promote(x, y))
+
+
+def transpose(x: Any) -> Any:
+    """[..., m, n] -> [..., n, m]."""
+    return moveaxis(x, -1, -2)
+
+
+# [.., m, k] @ [.., k, n] -> [.., m, n]
+_matmul = declare(
+    "matmul",
+    forward=np.matmul,
+    type_rule=_matmul_type,
+    vjp=lambda g, _out, x, y: (_matmul(g, transpose(y)), _matmul(transpose(x), g)),
+    samples=lambda rng: [
+        ((rng.normal(size=(2, 3)), rng.normal(size=(3, 4))), {}),
+        ((rng.normal(size=(5, 2, 3)), rng.normal(size=(3, 4))), {}),
+    ],
+    broadcasts=True,
+)
+
+
+def matmul(x: Any, y: Any) -> Any:
+    """`x @ y` by NumPy's rule: vectors are lent an axis, leading axes broadcast."""
+    x, y = as_value(x), as_value(y)
+    if not x.ndim or not y.ndim:
+        raise ShapeError("matmul: needs one dimension or more on both sides; use * for scalars.")
+    if x.ndim == 1 or y.ndim == 1:
+        wide = matmul(reshape(x, (1, -1)) if x.ndim == 1 else x, reshape(y, (-1, 1)) if y.ndim == 1 else y)
+        shape = list(wide.shape)
+        if y.ndim == 1:
+            del shape[-1]
+        if x.ndim == 1:
+            del shape[-1 if y.ndim == 1 else -2]
+        return reshape(wide, tuple(shape))
+    if x.ndim > 2 and y.ndim == 2 and x.shape[-1] == y.shape[0]:  # one large product, not one a leading index
+        rows = int(np.prod(x.shape[:-1], dtype=np.int64))
+        return reshape(_matmul(reshape(x, (rows, x.shape[-1])), y), (*x.shape[:-1], y.shape[-1]))
+    return _matmul(x, y)
+
+
+def vecdot(x: Any, y: Any, axis: int = -1) -> Any:
+    """Sum of products along an axis."""
+    return sum_(multiply(as_value(x), as_value(y)), axis=axis)
+
+
+def tensordot(x: Any, y: Any, axes: int | tuple[Sequence[int], Sequence[int]] = 2) -> Any:
+    """Sum of products over pairs of axes: the last n of `x` with the first n of `y`, or the pairs named."""
+    x, y = as_value(x), as_value(y)
+    if isinstance(axes, int):
+        of_x, of_y = list(range(x.ndim - axes, x.ndim)), list(range(axes))
+    else:
+        of_x, of_y = ([a] if isinstance(a, int) else list(a) for a in axes)
+        of_x = [normalize_axis("tensordot", a, x.ndim) for a in of_x]
+        of_y = [normalize_axis("tensordot", a, y.ndim) for a in of_y]
+    if [x.shape[a] for a in of_x] != [y.shape[a] for a in of_y]:
+        raise ShapeError(
+            f"tensordot: axes {of_x} of shape {list(x.shape)} against axes {of_y} of {list(y.shape)} differ in size."
+        )
+    free_x = [a for a in range(x.ndim) if a not in of_x]
+    free_y = [a for a in range(y.ndim) if a not in of_y]
+    inner = int(np.prod([x.shape[a] for a in of_x], dtype=np.int64))
+    outer_x, outer_y = [x.shape[a] for a in free_x], [y.shape[a] for a in free_y]
+    left = reshape(permute_dims(x, free_x + of_x), (int(np.prod(outer_x, dtype=np.int64)), inner))
+    right = reshape(permute_dims(y, of_y + free_y), (inner, int(np.prod(outer_y, dtype=np.int64))))
+    return reshape(_matmul(left, right), (*outer_x, *outer_y))
+
+
+def _einsum_type(*xs: Any, terms: tuple[str, ...], to: str) -> ArrayType:
+    sizes: dict[str, int] = {}
+    for term, x in zip(terms, xs, strict=True):
+        for letter, n in zip(term, x.shape, strict=True):
+            if sizes.setdefault(letter, n) != n:
+                raise ShapeError(f"einsum: index {letter!r} has size {sizes[letter]} in one operand and {n} in another.")
+    return ArrayType(tuple(sizes[letter] for letter in to), promote(*xs))
+
+
+def _einsum_vjp(g: Any, _out: Any, *xs: Any, terms: tuple[str, ...], to: str) -> tuple[Any, ...]:
+    return tuple(_einsum_gradient(i, g, xs, terms, to) for i in range(len(xs)))
+
+
+def _einsum_gradient(i: int, g: Any, xs: tuple[Any, ...], terms: tuple[str, ...], to: str) -> Any:
+    """The same product with `g` in the place of operand i; an index only operand i has is repeated over its size."""
+    others = [(x, t) for j, (x, t) in enumerate(zip(xs, terms, strict=True)) if j != i]
+    known = set(to).union(*(t for _, t in others))
+    kept = "".join(letter for letter in terms[i] if letter in known)
+    part = _einsum(g, *(x for x, _ in others), terms=(to, *(t for _, t in others)), to=kept)
+    shape = tuple(n if letter in known else 1 for letter, n in zip(terms[i], xs[i].shape, strict=True))
+    return broadcast_to(reshape(part, shape), xs[i].shape)
+
+
+_einsum = declare(
+    "einsum",
+    forward=lambda *xs, terms, to: np.asarray(np.einsum(f"{','.join(terms)}->{to}", *xs, optimize=len(xs) > 1)),
+    type_rule=_einsum_type,
+    vjp=_einsum_vjp,
+    samples=lambda rng: [
+        ((rng.normal(size=(2, 3)), rng.normal(size=(3, 4))), {"terms": ("ij", "jk"), "to": "ki"}),
+        ((rng.normal(size=(2, 3)), rng.normal(size=(2,))), {"terms": ("ij", "i"), "to": ""}),
+        ((rng.normal(size=(2, 3)),), {"terms": ("ij",), "to": "ji"}),
+    ],
+)
+
+
+def einsum(subscripts: str, *operands: Any) -> Any:
+    """Einstein's summation as `numpy.einsum`: `"bij,bjk->bik"`, `"ii->i"`, `"...i,i"`."""
+    xs = [as_value(x) for x in operands]
+    left, arrow, to = subscripts.replace(" ", "").partition("->")
+    terms = left.split(",")
+    if len(terms) != len(xs):
+        raise ShapeError(f"einsum: {subscripts!r} names {len(terms)} operands, {len(xs)} were given.")
+    spare = [letter for letter in ascii_letters if letter not in subscripts]
+    widest = max((x.ndim - len(t) + 3 for t, x in zip(terms, xs, strict=True) if "..." in t), default=0)
+    dots = "".join(spare[: max(widest, 0)])
+    for k, (term, x) in enumerate(zip(terms, xs, strict=True)):
+        if "..." in term:
+            term = term.replace("...", dots[len(dots) - (x.ndim - len(term) + 3) :])
+        if len(term) != x.ndim or not term.isalpha() and term:
+            raise ShapeError(f"einsum: {terms[k]!r} in {subscripts!r} does not fit shape {list(x.shape)}.")
+        xs[k], terms[k] = _diagonal(x, term)
+    letters = "".join(terms)
+    if not arrow:
+        to = "..." * ("..." in left) + "".join(sorted(c for c in set(letters) if c not in dots and left.count(c) == 1))
+    to = to.replace("...", dots)
+    if len(set(to)) != len(to) or not set(to) <= set(letters):
+        raise ShapeError(f"einsum: the result {to!r} in {subscripts!r} must name indices of the operands, each once.")
+    return _einsum(*xs, terms=tuple(terms), to=to)
+
+
+def _diagonal(x: Any, term: str) -> tuple[Any, str]:
+    """An operand with a repeated index, as its diagonal with the index once."""
+    for letter in term:
+        while term.count(letter) > 1:
+            a, b = term.index(letter), term.rindex(letter)
+            if x.shape[a] != x.shape[b]:
+                raise ShapeError(f"einsum: index {letter!r} has sizes {x.shape[a]} and {x.shape[b]} in one operand.")
+            x = moveaxis(moveaxis(x, b, 0), a + 1, 1)
+            x = moveaxis(getitem(x, (np.arange(x.shape[0]),) * 2), 0, a)
+            term = term[:b] + term[b + 1 :]
+    return x, term

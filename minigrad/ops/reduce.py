@@ -1,0 +1,287 @@
+"""Ops that take an axis away, run along it, or normalise over it.
+
+Imports the ground floor, `core`, `elementwise` and `shape`. NumPy's semantics; softmax and layer norm have Numba
+kernels for the last axis where `benchmarks/kernels.py` shows that they win.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from minigrad.arraytype import ArrayType, Shape, normalize_axes, normalize_axis
+from minigrad.core import as_value, declare
+from minigrad.errors import ShapeError
+from minigrad.kernels import rows
+from minigrad.ops import elementwise as el
+from minigrad.ops.shape import broadcast_to, moveaxis, reshape
+
+Axis = int | tuple[int, ...] | None
+
+
+def _kept(shape: Shape, axes: Shape) -> Shape:
+    return tuple(1 if i in axes else n for i, n in enumerate(shape))
+
+
+def _reduced(x: Any, axes: Shape, keepdims: bool) -> Shape:
+    return _kept(x.shape, axes) if keepdims else tuple(n for i, n in enumerate(x.shape) if i not in axes)
+
+
+def _spread(g: Any, x: Any, axes: Shape) -> Any:
+    """[reduced] -> [like x]: undo a reduction by repeating."""
+    return broadcast_to(reshape(g, _kept(x.shape, axes)), x.shape)
+
+
+def _samples(rng: np.random.Generator) -> Any:
+    x = rng.normal(size=(2, 3, 4))
+    return [
+        ((x,), {"axes": (1,), "keepdims": False}),
+        ((x,), {"axes": (0, 2), "keepdims": True}),
+        ((x,), {"axes": (0, 1, 2), "keepdims": False}),
+    ]
+
+
+def _reduction(name: str, forward: Any, vjp: Any, dtype: Any = None) -> Any:
+    def type_rule(x: Any, *, axes: Shape, keepdims: bool) -> ArrayType:
+        if name in ("max", "min") and any(x.shape[a] == 0 for a in axes):
+            raise ShapeError(f"{name}: shape {list(x.shape)} has no element along axis {axes}.")
+        found = np.sum(np.empty(0, x.dtype)).dtype if name == "sum" else dtype or x.dtype
+        return ArrayType(_reduced(x, axes, keepdims), np.dtype(found))
+
+    return declare(
+        name,
+        forward=lambda x, *, axes, keepdims: forward(x, axis=axes, keepdims=keepdims),
+        type_rule=type_rule,
+        vjp=vjp,
+        samples=_samples,
+    )
+
+
+def _extreme_vjp(g: Any, out: Any, x: Any, axes: Shape, keepdims: bool) -> tuple[Any]:
+    hit = el.astype(el.equal(x, _spread(out, x, axes)), x.dtype)  # ties share the gradient evenly, as torch.amax
+    share = hit / sum(hit, axis=axes, keepdims=True)
+    return (share * _spread(g, x, axes),)
+
+
+_sum = _reduction("sum", np.sum, lambda g, _out, _x, axes, keepdims: (_spread(g, _x, axes),))
+_max = _reduction("max", np.max, _extreme_vjp)
+_min = _reduction("min", np.min, _extreme_vjp)
+_all = _reduction("all", np.all, None, dtype=bool)
+_any = _reduction("any", np.any, None, dtype=bool)
+
+
+def _arg_type(x: Any, *, axis: int) -> ArrayType:
+    if x.shape[axis] == 0:
+        raise ShapeError(f"argmax, argmin: shape {list(x.shape)} has no element along axis {axis}.")
+    return ArrayType(tuple(n for i, n in enumerate(x.shape) if i != axis), np.dtype(np.intp))
+
+
+def _arg_samples(rng: np.random.Generator) -> Any:
+    return [((rng.normal(size=(2, 3)),), {"axis": 1})]
+
+
+_argmax = declare(
+    "argmax",
+    forward=lambda x, *, axis: np.argmax(x, axis),
+    type_rule=_arg_type,
+    vjp=None,
+    samples=_arg_samples,
+)
+_argmin = declare(
+    "argmin",
+    forward=lambda x, *, axis: np.argmin(x, axis),
+    type_rule=_arg_type,
+    vjp=None,
+    samples=_arg_samples,
+)
+_cumulative_sum = declare(
+    "cumulative_sum",
+    forward=lambda x, *, axis: np.cumsum(x, axis),
+    type_rule=lambda x, *, axis: ArrayType(x.shape, np.sum(np.empty(0, x.dtype)).dtype),
+    vjp=lambda g, _out, _x, axis: (_backwards_sum(g, axis),),
+    samples=_arg_samples,
+)
+
+
+def _backwards_sum(g: Any, axis: int) -> Any:
+    from minigrad.ops.shape import flip
+
+    return flip(_cumulative_sum(flip(g, axis), axis=axis), axis)
+
+
+# --- over the last axis -------------------------------------------------------------------------------------------
+
+
+def _row_type(x: Any, **_metadata: Any) -> ArrayType:
+    el.require_floating("a softmax or norm", x)
+    return ArrayType(x.shape, x.dtype)
+
+
+def _row_samples(rng: np.random.Generator) -> Any:
+    return [((rng.normal(size=(2, 3)),), {}), ((rng.normal(size=(5,)),), {})]
+
+
+_softmax = declare(
+    "softmax",
+    forward=rows.softmax,
+    type_rule=_row_type,
+    vjp=lambda g, out, _x: (out * (g - sum(g * out, axis=-1, keepdims=True)),),
+    samples=_row_samples,
+)
+_log_softmax = declare(
+    "log_softmax",
+    forward=rows.log_softmax,
+    type_rule=_row_type,
+    vjp=lambda g, out, _x: (g - el.exp(out) * sum(g, axis=-1, keepdims=True),),
+    samples=_row_samples,
+)
+
+
+def _standardize_vjp(g: Any, out: Any, x: Any, eps: float) -> tuple[Any]:
+    """[.., n] -> [.., n]: (g - mean(g) - out mean(g out)) / sqrt(var(x) + eps)."""
+    centred = g - mean(g, axis=-1, keepdims=True) - out * mean(g * out, axis=-1, keepdims=True)
+    return (centred / el.sqrt(var(x, axis=-1, keepdims=True) + eps),)
+
+
+standardize = declare(
+    "standardize",
+    forward=rows.standardize,
+    type_rule=_row_type,
+    vjp=_standardize_vjp,
+    samples=lambda rng: [((rng.normal(size=(2, 4)),), {"eps": 1e-5})],
+)
+
+# --- the array API's functions ------------------------------------------------------------------------------------
+
+
+def _call(op: Any, x: Any, axis: Axis, keepdims: bool) -> Any:
+    x = as_value(x)
+    return op(x, axes=normalize_axes(op.name, axis, x.ndim), keepdims=bool(keepdims))
+
+
+def sum(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:  # noqa: A001
+    """Sum over axes."""
+    return _call(_sum, x, axis, keepdims)
+
+
+def max(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:  # noqa: A001
+    """Largest element over axes; equal ones share the gradient."""
+    return _call(_max, x, axis, keepdims)
+
+
+def min(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:  # noqa: A001
+    """Smallest element over axes; equal ones share the gradient."""
+    return _call(_min, x, axis, keepdims)
+
+
+def all(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:  # noqa: A001
+    """Whether every element over axes is true."""
+    return _call(_all, x, axis, keepdims)
+
+
+def any(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:  # noqa: A001
+    """Whether some element over axes is true."""
+    return _call(_any, x, axis, keepdims)
+
+
+def _count(x: Any, axis: Axis) -> int:
+    return int(np.prod([x.shape[a] for a in normalize_axes("mean", axis, x.ndim)], dtype=np.int64))
+
+
+def mean(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+    """Arithmetic mean over axes."""
+    x = as_value(x)
+    return sum(x, axis, keepdims) / _count(x, axis)
+
+
+def var(x: Any, axis: Axis = None, correction: float = 0.0, keepdims: bool = False) -> Any:
+    """Mean squared distance to the mean, over `count - correction`."""
+    x = as_value(x)
+    return sum(el.square(x - mean(x, axis, keepdims=True)), axis, keepdims) / (_count(x, axis) - correction)
+
+
+def std(x: Any, axis: Axis = None, correction: float = 0.0, keepdims: bool = False) -> Any:
+    """Square root of `var`; where the variance is 0 the gradient is 0."""
+    v = var(x, axis, correction, keepdims)
+    flat = el.equal(v, 0)
+    return el.where(flat, 0.0, el.sqrt(el.where(flat, 1.0, v)))
+
+
+def prod(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+    """Product over axes, multiplied in pairs, so that a zero among the factors has the right gradient."""
+    x = as_value(x)
+    axes = normalize_axes("prod", axis, x.ndim)
+    shape = _reduced(x, axes, keepdims)
+    if x.dtype.kind in "bu" or (x.dtype.kind == "i" and x.dtype.itemsize < 8):
+        x = el.astype(x, np.prod(np.empty(0, x.dtype)).dtype)
+    for a in axes:  # the reduced axes go last, as one
+        x = moveaxis(x, a - axes.index(a), -1)
+    x = reshape(x, (*x.shape[: x.ndim - len(axes)], int(np.prod(x.shape[x.ndim - len(axes) :], dtype=np.int64))))
+    if x.shape[-1] == 0:
+        return reshape(sum(x, -1) + 1, shape)
+    while (n := x.shape[-1]) > 1:
+        half, rest = x[..., : n // 2] * x[..., n // 2 : n - n % 2], x[..., n - n % 2 :]
+        x = half if n % 2 == 0 else el.multiply(half, _padded_one(rest, n // 2))
+    return reshape(x, shape)
+
+
+def _padded_one(rest: Any, n: int) -> Any:
+    """[.., 1] -> [.., n]: the odd factor, followed by ones."""
+    from minigrad.ops.shape import concat
+
+    ones = np.ones((*rest.shape[:-1], n - 1), rest.dtype)
+    return concat([rest, ones], axis=-1)
+
+
+def argmax(x: Any, axis: int | None = None, keepdims: bool = False) -> Any:
+    """Index of the first largest element along an axis (`None`: of the flattened array)."""
+    return _arg(_argmax, x, axis, keepdims)
+
+
+def argmin(x: Any, axis: int | None = None, keepdims: bool = False) -> Any:
+    """Index of the first smallest element along an axis (`None`: of the flattened array)."""
+    return _arg(_argmin, x, axis, keepdims)
+
+
+def _arg(op: Any, x: Any, axis: int | None, keepdims: bool) -> Any:
+    x = as_value(x)
+    if axis is None:
+        found = op(reshape(x, (-1,)), axis=0)
+        return reshape(found, (1,) * x.ndim) if keepdims else found
+    axis = normalize_axis(op.name, axis, x.ndim)
+    found = op(x, axis=axis)
+    return reshape(found, _kept(x.shape, (axis,))) if keepdims else found
+
+
+def cumulative_sum(x: Any, axis: int | None = None) -> Any:
+    """Running sum along an axis, which only a one-dimensional `x` may leave out."""
+    x = as_value(x)
+    if axis is None:
+        if x.ndim != 1:
+            raise ShapeError(f"cumulative_sum: say along which axis of shape {list(x.shape)}.")
+        axis = 0
+    return _cumulative_sum(x, axis=normalize_axis("cumulative_sum", axis, x.ndim))
+
+
+def _on_last_axis(op: Any, x: Any, axis: int) -> Any:
+    x = el.astype(x, np.float64) if (x := as_value(x)).dtype.kind != "f" else x
+    axis = normalize_axis(op.name, axis, x.ndim)
+    return op(x) if axis == x.ndim - 1 else moveaxis(op(moveaxis(x, axis, -1)), -1, axis)
+
+
+def softmax(x: Any, axis: int = -1) -> Any:
+    """`exp(x)` over its sum along an axis, without overflow."""
+    return _on_last_axis(_softmax, x, axis)
+
+
+def log_softmax(x: Any, axis: int = -1) -> Any:
+    """The logarithm of `softmax`, without its loss of digits."""
+    return _on_last_axis(_log_softmax, x, axis)
+
+
+def logsumexp(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+    """`log(sum(exp(x)))` over axes, without overflow; `-inf` where every element is `-inf`."""
+    x = as_value(x)
+    top = el.stop_gradient(max(x, axis, keepdims=True))
+    top = el.where(el.isfinite(top), top, 0.0)
+    total = el.log(sum(el.exp(x - top), axis, keepdims=True)) + top
+    return total if keepdims else reshape(total, _reduced(x, normalize_axes("logsumexp", axis, x.ndim), False))

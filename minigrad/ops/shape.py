@@ -1,0 +1,263 @@
+"""Ops that move elements without computing: reshape, permute, broadcast, join, split.
+
+Imports the ground floor, `core` and `elementwise`. `concat` and `split`, `stack` and `unstack` are each other's gradient.
+"""
+
+from collections.abc import Sequence
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from minigrad.arraytype import ArrayType, Shape, normalize_axes, normalize_axis, promote
+from minigrad.core import as_value, declare
+from minigrad.errors import ShapeError
+from minigrad.ops.elementwise import where
+
+# --- one array ----------------------------------------------------------------------------------------------------
+
+
+def _reshape_type(x: Any, *, shape: Shape) -> ArrayType:
+    if prod(shape) != prod(x.shape):
+        raise ShapeError(f"reshape: {prod(x.shape)} elements of shape {list(x.shape)} do not fill shape {list(shape)}.")
+    return ArrayType(shape, x.dtype)
+
+
+_reshape = declare(
+    "reshape",
+    forward=lambda x, *, shape: np.reshape(x, shape),
+    type_rule=_reshape_type,
+    vjp=lambda g, _out, _x, shape: (_reshape(g, shape=_x.shape),),
+    samples=lambda rng: [((rng.normal(size=(2, 3)),), {"shape": (3, 2)}), ((rng.normal(size=(1,)),), {"shape": ()})],
+)
+_permute = declare(
+    "permute_dims",
+    forward=lambda x, *, axes: np.transpose(x, axes),
+    type_rule=lambda x, *, axes: ArrayType(tuple(x.shape[a] for a in axes), x.dtype),
+    vjp=lambda g, _out, _x, axes: (_permute(g, axes=tuple(int(a) for a in np.argsort(axes))),),
+    samples=lambda rng: [((rng.normal(size=(2, 3, 4)),), {"axes": (2, 0, 1)})],
+)
+
+
+def _broadcast_type(x: Any, *, shape: Shape) -> ArrayType:
+    try:
+        fits = np.broadcast_shapes(x.shape, shape) == shape
+    except ValueError:
+        fits = False
+    if not fits:
+        raise ShapeError(f"broadcast_to: shape {list(x.shape)} does not broadcast to {list(shape)}.")
+    return ArrayType(shape, x.dtype)
+
+
+_broadcast = declare(
+    "broadcast_to",
+    forward=lambda x, *, shape: np.broadcast_to(x, shape),
+    type_rule=_broadcast_type,
+    vjp=lambda g, _out, _x, shape: (g,),
+    samples=lambda rng: [((rng.normal(size=(3, 1)),), {"shape": (2, 3, 4)}), ((rng.normal(),), {"shape": (2,)})],
+    broadcasts=True,
+)
+_flip = declare(
+    "flip",
+    forward=lambda x, *, axes: np.flip(x, axes),
+    type_rule=lambda x, *, axes: ArrayType(x.shape, x.dtype),
+    vjp=lambda g, _out, _x, axes: (_flip(g, axes=axes),),
+    samples=lambda rng: [((rng.normal(size=(2, 3)),), {"axes": (1,)})],
+)
+
+# --- several arrays -----------------------------------------------------------------------------------------------
+
+
+def _concat_type(*xs: Any, axis: int) -> ArrayType:
+    first = xs[0].shape
+    for x in xs:
+        if len(x.shape) != len(first) or any(a != b for i, (a, b) in enumerate(zip(x.shape, first, strict=True)) if i != axis):
+            shapes = " with ".join(str(list(x.shape)) for x in xs)
+            raise ShapeError(f"concat: shapes must agree but for axis {axis}: {shapes}.")
+    return ArrayType((*first[:axis], sum(x.shape[axis] for x in xs), *first[axis + 1 :]), promote(*xs))
+
+
+def _split_type(x: Any, *, sizes: tuple[int, ...], axis: int) -> tuple[ArrayType, ...]:
+    if sum(sizes) != x.shape[axis]:
+        raise ShapeError(f"split: sizes {list(sizes)} add up to {sum(sizes)}, axis {axis} of {list(x.shape)} does not.")
+    return tuple(ArrayType((*x.shape[:axis], n, *x.shape[axis + 1 :]), x.dtype) for n in sizes)
+
+
+def _split_forward(x: Any, *, sizes: tuple[int, ...], axis: int) -> tuple[Any, ...]:
+    return tuple(np.split(x, np.cumsum(sizes)[:-1], axis))
+
+
+def _stack_type(*xs: Any, axis: int) -> ArrayType:
+    if any(x.shape != xs[0].shape for x in xs):
+        raise ShapeError(f"stack: shapes must be equal: {' with '.join(str(list(x.shape)) for x in xs)}.")
+    return ArrayType((*xs[0].shape[:axis], len(xs), *xs[0].shape[axis:]), promote(*xs))
+
+
+_concat = declare(
+    "concat",
+    forward=lambda *xs, axis: np.concatenate(xs, axis),
+    type_rule=_concat_type,
+    vjp=lambda g, _out, *_xs, axis: _split(g, sizes=tuple(x.shape[axis] for x in _xs), axis=axis),
+    samples=lambda rng: [((rng.normal(size=(2, 3)), rng.normal(size=(2, 1))), {"axis": 1})],
+)
+_split = declare(
+    "split",
+    forward=_split_forward,
+    type_rule=_split_type,
+    vjp=lambda gs, _outs, _x, sizes, axis: (_concat(*gs, axis=axis),),
+    samples=lambda rng: [((rng.normal(size=(2, 5)),), {"sizes": (2, 0, 3), "axis": 1})],
+    multiple=True,
+)
+_stack = declare(
+    "stack",
+    forward=lambda *xs, axis: np.stack(xs, axis),
+    type_rule=_stack_type,
+    vjp=lambda g, _out, *_xs, axis: _unstack(g, axis=axis),
+    samples=lambda rng: [((rng.normal(size=(2, 3)), rng.normal(size=(2, 3))), {"axis": 1})],
+)
+_unstack = declare(
+    "unstack",
+    forward=lambda x, *, axis: tuple(np.moveaxis(x, axis, 0)[i] for i in range(x.shape[axis])),
+    type_rule=lambda x, *, axis: (ArrayType((*x.shape[:axis], *x.shape[axis + 1 :]), x.dtype),) * x.shape[axis],
+    vjp=lambda gs, _outs, _x, axis: (_stack(*gs, axis=axis),),
+    samples=lambda rng: [((rng.normal(size=(2, 3)),), {"axis": 1})],
+    multiple=True,
+)
+
+# --- the array API's functions ------------------------------------------------------------------------------------
+
+
+def reshape(x: Any, shape: int | Sequence[int]) -> Any:
+    """The same elements in another shape; one size may be -1."""
+    x = as_value(x)
+    want = [int(n) for n in shape] if isinstance(shape, (tuple, list)) else [int(shape)]  # type: ignore[arg-type]
+    if want.count(-1) == 1:
+        rest = prod(n for n in want if n != -1)
+        if rest and prod(x.shape) % rest == 0:
+            want[want.index(-1)] = prod(x.shape) // rest
+    if any(n < 0 for n in want):
+        raise ShapeError(f"reshape: shape {list(x.shape)} cannot become {list(want)}.")
+    return x if tuple(want) == x.shape else _reshape(x, shape=tuple(want))
+
+
+def permute_dims(x: Any, axes: Sequence[int]) -> Any:
+    """The axes of `x` in another order."""
+    x = as_value(x)
+    found = tuple(normalize_axis("permute_dims", a, x.ndim) for a in axes)
+    if sorted(found) != list(range(x.ndim)):
+        raise ShapeError(f"permute_dims: axes {tuple(axes)} do not name each axis of shape {list(x.shape)} once.")
+    return _permute(x, axes=found)
+
+
+def moveaxis(x: Any, source: int, destination: int) -> Any:
+    """`x` with one axis moved to another place."""
+    x = as_value(x)
+    src, dst = (normalize_axis("moveaxis", a, x.ndim) for a in (source, destination))
+    axes = [a for a in range(x.ndim) if a != src]
+    axes.insert(dst, src)
+    return _permute(x, axes=tuple(axes))
+
+
+def expand_dims(x: Any, axis: int = 0) -> Any:
+    """`x` with a new axis of size 1."""
+    x = as_value(x)
+    at = normalize_axis("expand_dims", axis, x.ndim + 1)
+    return _reshape(x, shape=(*x.shape[:at], 1, *x.shape[at:]))
+
+
+def squeeze(x: Any, axis: int | tuple[int, ...] | None = None) -> Any:
+    """`x` without the named axes, which must have size 1 (`None`: all such axes)."""
+    x = as_value(x)
+    ones = tuple(a for a, n in enumerate(x.shape) if n == 1)
+    axes = ones if axis is None else normalize_axes("squeeze", axis, x.ndim)
+    if any(a not in ones for a in axes):
+        raise ShapeError(f"squeeze: axis {axis} of shape {list(x.shape)} is not of size 1.")
+    return _reshape(x, shape=tuple(n for a, n in enumerate(x.shape) if a not in axes))
+
+
+def broadcast_to(x: Any, shape: Sequence[int]) -> Any:
+    """`x` repeated to `shape` by NumPy's rule."""
+    x, shape = as_value(x), tuple(shape)
+    return x if x.shape == shape else _broadcast(x, shape=shape)
+
+
+def flip(x: Any, axis: int | tuple[int, ...] | None = None) -> Any:
+    """`x` with the order along `axis` reversed (`None`: along all)."""
+    x = as_value(x)
+    return _flip(x, axes=normalize_axes("flip", axis, x.ndim))
+
+
+def concat(xs: Sequence[Any], axis: int | None = 0) -> Any:
+    """Join arrays along an axis they have (`None`: flatten first)."""
+    values = [as_value(x) for x in xs]
+    if not values:
+        raise ShapeError("concat: needs at least one array.")
+    if axis is None:
+        values, axis = [reshape(x, (-1,)) for x in values], 0
+    return _concat(*values, axis=normalize_axis("concat", axis, values[0].ndim))
+
+
+def stack(xs: Sequence[Any], axis: int = 0) -> Any:
+    """Join arrays of equal shape along a new axis."""
+    values = [as_value(x) for x in xs]
+    if not values:
+        raise ShapeError("stack: needs at least one array.")
+    return _stack(*values, axis=normalize_axis("stack", axis, values[0].ndim + 1))
+
+
+def split(x: Any, indices_or_sections: int | Sequence[int], axis: int = 0) -> list[Any]:
+    """Cut into that many equal parts, or before each of the given indices, as `numpy.split`."""
+    x = as_value(x)
+    axis = normalize_axis("split", axis, x.ndim)
+    n = x.shape[axis]
+    if isinstance(indices_or_sections, (int, np.integer)):
+        parts = int(indices_or_sections)
+        if parts < 1 or n % parts:
+            raise ShapeError(f"split: axis {axis} of {list(x.shape)} has {n} elements, not {parts} equal parts.")
+        sizes = (n // parts,) * parts
+    else:
+        marks = [0, *(slice(0, int(i)).indices(n)[1] for i in indices_or_sections), n]
+        sizes = tuple(b - a for a, b in zip(marks, marks[1:], strict=False))
+        if min(sizes) < 0:
+            raise ShapeError(f"split: indices {list(indices_or_sections)} must not decrease.")
+    return list(_split(x, sizes=sizes, axis=axis))
+
+
+def unstack(x: Any, axis: int = 0) -> tuple[Any, ...]:
+    """The slices along an axis, each without it."""
+    x = as_value(x)
+    return tuple(_unstack(x, axis=normalize_axis("unstack", axis, x.ndim)))
+
+
+def roll(x: Any, shift: int, axis: int | None = None) -> Any:
+    """`x` shifted along an axis; what falls off one end comes in at the other (`None`: shift the flattened array)."""
+    x = as_value(x)
+    if axis is None:
+        return reshape(roll(reshape(x, (-1,)), shift, 0), x.shape)
+    axis = normalize_axis("roll", axis, x.ndim)
+    n = x.shape[axis]
+    cut = (n - shift) % n if n else 0
+    left, right = _split(x, sizes=(cut, n - cut), axis=axis)
+    return _concat(right, left, axis=axis)
+
+
+def tril(x: Any, k: int = 0) -> Any:
+    """`x` with zeros above the k-th diagonal of its last two axes."""
+    x = as_value(x)
+    return where(np.tri(*_last_two("tril", x), k, dtype=bool), x, _zero(x))
+
+
+def triu(x: Any, k: int = 0) -> Any:
+    """`x` with zeros below the k-th diagonal of its last two axes."""
+    x = as_value(x)
+    return where(np.tri(*_last_two("triu", x), k - 1, dtype=bool), _zero(x), x)
+
+
+def _last_two(name: str, x: Any) -> Shape:
+    if x.ndim < 2:
+        raise ShapeError(f"{name}: needs two dimensions or more, not shape {list(x.shape)}.")
+    return tuple(x.shape[-2:])
+
+
+def _zero(x: Any) -> Any:
+    return {"f": 0.0, "b": False}.get(x.dtype.kind, 0)

@@ -1,0 +1,323 @@
+"""`scan`: one recurrence over time, one node of the tape; and `trace`, which keeps what the gradient was at each step.
+
+Imports the floors below. `_loop` is the definition. (The file is not called `scan.py`, for then `mg.scan` would be this
+module or the function, whichever was imported first.)
+"""
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from math import isqrt
+from typing import Any
+
+import numpy as np
+
+from minigrad import random
+from minigrad.arraytype import show
+from minigrad.core import as_value
+from minigrad.eager import Tensor, is_recording, no_grad, record, recording
+from minigrad.errors import ScanError
+from minigrad.ops.elementwise import where
+from minigrad.ops.shape import concat, reshape, split, stack, unstack
+from minigrad.tape import Edge, Node, now, sources, walk_back
+from minigrad.tree import flatten, paths, unflatten
+
+Array = np.ndarray[Any, Any]
+Cell = Callable[[Any, Any], tuple[Any, Any]]
+
+
+def scan(
+    cell: Cell,
+    carry: Any,
+    xs: Any,
+    *,
+    lengths: Any = None,
+    reverse: bool = False,
+    compiled: bool | None = None,
+    checkpoint: int | str | None = None,
+) -> tuple[Any, Any]:
+    """Run `carry, y = cell(carry, x)` over the first axis of `xs`; return the last carry and all `y`, stacked.
+
+    Args:
+        cell: a function of a carry and one step's `x`; every Tensor that it closes over is a weight.
+        carry: a Tensor or nest of Tensors, `[B, ...]`; each step returns the same nest, shapes and dtypes.
+        xs: a Tensor or nest of Tensors, `[T, ...]` each. T = 0 is legal.
+        lengths: integers `[B]`, 0 to T: past its length a row keeps its carry and its `y` is zero.
+        reverse: run from the last step to the first; a row then starts at its own last step.
+        compiled: `False` and `None` run the loop below; `True` asks for compiled code and raises where there is none.
+        checkpoint: keep the carry every that many steps ("sqrt": every √T) and compute the rest again in the backward.
+
+    Returns:
+        The last carry, and the nest of `y`, `[T, ...]` each, in the order of `xs`.
+
+    Raises:
+        ScanError: for a cell, carry, `xs` or `lengths` that do not fit together.
+
+    >>> import minigrad as mg
+    >>> mg.scan(lambda total, x: (total + x, total + x), mg.zeros(1), mg.ones((3, 1)))[0]
+    tensor([3.])
+    """
+    if compiled:
+        raise ScanError("scan(compiled=True): this version has no compiled path. Use compiled=None: the loop runs eagerly.")
+    steps = _Steps(cell, carry, xs, lengths, reverse)
+    for scans in _tracing.active:
+        steps.traces.append(ScanTrace(steps.length, steps.carry))
+        scans.append(steps.traces[-1])
+    k = _segment_length(checkpoint, steps.length)
+    starts = range(0, steps.length, k)
+
+    def run() -> tuple[list[Tensor], list["_Step"]]:
+        if checkpoint is None:
+            return steps.run(steps.carry, steps.xs, 0)
+        return _in_segments(steps, k, list(starts))
+
+    outs = fold(run, heard=steps.heard, again=False)
+    n = len(steps.carry)
+    return unflatten(steps.carry_structure, outs[:n]), unflatten(steps.y_structure, outs[n:])
+
+
+def _segment_length(checkpoint: int | str | None, length: int) -> int:
+    if checkpoint is None:
+        return max(length, 1)
+    if checkpoint == "sqrt":
+        return max(isqrt(max(length - 1, 0)) + 1, 1)
+    if not isinstance(checkpoint, int) or isinstance(checkpoint, bool) or checkpoint < 1:
+        raise ScanError(f'scan: checkpoint is None, a number of steps from 1 on, or "sqrt", not {checkpoint!r}.')
+    return checkpoint
+
+
+def _in_segments(steps: "_Steps", k: int, starts: list[int]) -> tuple[list[Tensor], list["_Step"]]:
+    """The loop in pieces of k steps, each a node that runs its piece again when the backward comes."""
+    cuts = starts[1:]
+    pieces: list[Any] = [split(x, cuts) for x in steps.xs]
+    n, carry, ys = len(steps.carry), steps.carry, {}
+    for s in reversed(range(len(starts))) if steps.reverse else range(len(starts)):
+        part = [p[s] for p in pieces]
+        outs = fold(lambda c=carry, p=part, s=s: steps.run(c, p, starts[s]), heard=steps.heard, again=True)
+        carry, ys[s] = outs[:n], outs[n:]
+    if not starts:
+        return steps.run(carry, steps.xs, 0)
+    return carry + [concat([ys[s][i] for s in sorted(ys)]) for i in range(len(ys[0]))], []
+
+
+class _Step:
+    """The carry that step t made: as the cell gave it, and as the mask of `lengths` left it."""
+
+    __slots__ = ("alive", "kept", "made", "t")
+
+    def __init__(self, t: int, made: list[Tensor], kept: list[Tensor], alive: Array | None) -> None:
+        self.t, self.made, self.kept, self.alive = t, made, kept, alive
+
+
+class _Steps:
+    """A cell with its checked arguments; `run` is the loop."""
+
+    def __init__(self, cell: Cell, carry: Any, xs: Any, lengths: Any, reverse: bool) -> None:
+        self.cell, self.reverse = cell, bool(reverse)
+        leaves, self.carry_structure = flatten(carry)
+        self.carry = [as_value(leaf) for leaf in leaves]
+        leaves, self.xs_structure = flatten(xs)
+        self.xs = [as_value(leaf) for leaf in leaves]
+        self.y_structure: Any = None
+        self.traces: list[ScanTrace] = []
+        names = paths(self.xs_structure, "xs")
+        if not self.xs or any(not x.ndim for x in self.xs):
+            raise ScanError("scan: xs must hold at least one Tensor [T, ...]; its first axis says how many steps there are.")
+        if len({len(x) for x in self.xs}) > 1:
+            sizes = ", ".join(f"{name} {show(x)}" for name, x in zip(names, self.xs, strict=True))
+            raise ScanError(f"scan: the first axis of every leaf of xs is the time, and must agree: {sizes}.")
+        self.length = len(self.xs[0])
+        self.alive = None if lengths is None else _alive(lengths, self.length, self.carry)
+
+    def run(self, carry: list[Tensor], xs: list[Tensor], start: int) -> tuple[list[Tensor], list[_Step]]:
+        """The definition: every step from `start` on, one after the other."""
+        length = len(xs[0])
+        if not length:
+            return carry + self._no_ys(), []
+        x_at = list(zip(*(unstack(x) for x in xs), strict=True))
+        ys: list[list[Tensor]] = [[]] * length
+        steps = []
+        for t in reversed(range(length)) if self.reverse else range(length):
+            made, y = self._call(carry, x_at[t], start + t)
+            alive = None if self.alive is None else self.alive[start + t]
+            kept = made
+            if alive is not None:
+                kept = [_select(alive, new, old) for new, old in zip(made, carry, strict=True)]
+                y = [_select(alive, leaf, False if leaf.dtype.kind == "b" else 0) for leaf in y]
+            carry, ys[t] = kept, y
+            steps.append(_Step(start + t, made, kept, alive))
+            for trace in self.traces:
+                trace.note_carry(start + t, kept)
+        return carry + [stack(leaves) for leaves in zip(*ys, strict=True)], steps
+
+    def _call(self, carry: list[Tensor], x: Sequence[Tensor], t: int) -> tuple[list[Tensor], list[Tensor]]:
+        result = self.cell(unflatten(self.carry_structure, carry), unflatten(self.xs_structure, x))
+        name = getattr(self.cell, "__name__", type(self.cell).__name__)
+        if not isinstance(result, tuple) or len(result) != 2:
+            raise ScanError(f"scan: the cell {name} must return (carry, y), at step {t} it returned {_kind(result)}.")
+        made, structure = flatten(result[0])
+        if structure != self.carry_structure:
+            raise ScanError(
+                f"scan: the cell {name} returns a carry of another form than it takes: {_kind(result[0])} comes out, "
+                f"{_kind(unflatten(self.carry_structure, carry))} goes in. Return the carry in the form it came."
+            )
+        made = [as_value(leaf) for leaf in made]
+        wrong = [
+            f"  {path}: {show(old)} goes in, {show(new)} comes out"
+            for path, old, new in zip(paths(structure, "carry"), carry, made, strict=True)
+            if (old.shape, old.dtype) != (new.shape, new.dtype)
+        ]
+        if wrong:
+            raise ScanError(
+                "\n".join([f"the cell {name} returns a carry of another type than it takes, at step {t}", *wrong])
+                + "\nMake the first carry of the type that comes out, or cast and reshape inside the cell."
+            )
+        y, self.y_structure = flatten(result[1])
+        return made, [as_value(leaf) for leaf in y]
+
+    def _no_ys(self) -> list[Tensor]:
+        """What `ys` of no steps looks like: the cell runs once on zeros to tell."""
+        with no_grad():
+            _, y = self._call(self.carry, [Tensor(np.zeros(x.shape[1:], x.dtype)) for x in self.xs], 0)
+        return [Tensor(np.zeros((0, *leaf.shape), leaf.dtype)) for leaf in y]
+
+    def heard(self, steps: list[_Step], gradient: Callable[[Tensor], Any]) -> None:
+        """Pass the cotangents of these steps' carries on to the traces."""
+        for trace in self.traces:
+            for step in steps:
+                trace.note_gradient(step, gradient)
+
+
+def _kind(value: Any) -> str:
+    if isinstance(value, (tuple, list)):
+        return f"{type(value).__name__} of {len(value)}"
+    if isinstance(value, dict):
+        return f"dict with keys {sorted(value)}"
+    return "one Tensor" if isinstance(value, Tensor) else type(value).__name__
+
+
+def _alive(lengths: Any, length: int, carry: list[Tensor]) -> Array:
+    """[T, B]: whether a row still runs at a step."""
+    array = np.asarray(lengths.numpy() if isinstance(lengths, Tensor) else lengths)
+    if array.ndim != 1 or array.dtype.kind not in "iu":
+        raise ScanError(f"scan: lengths must be integers [B], not {array.dtype}{list(array.shape)}.")
+    if array.size and not 0 <= array.min() <= array.max() <= length:
+        row = int(np.argmax((array < 0) | (array > length)))
+        raise ScanError(f"scan: lengths[{row}] is {array[row]}, and must be from 0 to T = {length}.")
+    for leaf in carry:
+        if not leaf.ndim or leaf.shape[0] != array.size:
+            raise ScanError(f"scan: {array.size} lengths for a carry {show(leaf)}, whose first axis must be the batch.")
+    return np.arange(length)[:, None] < array
+
+
+def _select(alive: Array, new: Tensor, old: Any) -> Tensor:
+    """[B], [B, ...], [B, ...] -> [B, ...]: `new` in the rows that run."""
+    return where(reshape(as_value(alive), (-1, *[1] * (new.ndim - 1))), new, old)
+
+
+# --- many ops, one node -------------------------------------------------------------------------------------------
+
+Heard = Callable[[list[_Step], Callable[[Tensor], Any]], None]
+
+
+def fold(run: Callable[[], tuple[list[Tensor], list[_Step]]], *, heard: Heard, again: bool) -> list[Tensor]:
+    """Run, and write all of it on the tape as one node.
+
+    Args:
+        run: returns the results, and the steps whose cotangents are of interest.
+        heard: is told of those cotangents in the backward.
+        again: forget everything but the results, and run once more when the backward comes.
+    """
+    before = now()
+    state = random.get_state() if again else None
+    outs, steps = run()
+    ends = [out.edge for out in outs if out.edge is not None]
+    if not is_recording() or not ends:
+        return outs
+    edges = sources(ends, lambda edge: edge[0].number < before)
+    results = [Tensor(out._data, version=out.version) for out in outs]
+    kept = None if again else (ends, steps)
+
+    def pull(gs: list[Any], node: Node) -> list[Any]:
+        inner, inner_steps = kept or _run_again(run, state)
+        watch: dict[Edge, Any] = {leaf.edge: None for s in inner_steps for leaf in s.made + s.kept if leaf.edge is not None}
+        starts = [(edge, g) for edge, g in zip(inner, gs, strict=True) if g is not None]
+        found = walk_back(starts, stop=frozenset(edges), watch=watch, keep=is_recording())
+        heard(inner_steps, lambda leaf: watch.get(leaf.edge) if watch.get(leaf.edge) is not None else found.get(leaf.edge))
+        return [found.get(edge) for edge in edges]
+
+    record(tuple(r for r, out in zip(results, outs, strict=True) if out.edge is not None), list(edges), pull)
+    return results
+
+
+def _run_again(run: Callable[[], tuple[list[Tensor], list[_Step]]], state: Any) -> tuple[list[Edge], list[_Step]]:
+    """The same ops with the same random numbers, on the tape this time."""
+    now = random.get_state()
+    random.set_state(state)
+    with recording(True):
+        outs, steps = run()
+    random.set_state(now)
+    return [out.edge for out in outs if out.edge is not None], steps
+
+
+# --- the trace ----------------------------------------------------------------------------------------------------
+
+
+class ScanTrace:
+    """What one scan did at each step. T steps, B rows.
+
+    carry_norm:      one array [T, B] a carry leaf: the norm over units of the carry that step t made.
+    carry_grad_norm: the same for dL/d carry_t, counting every use of that carry; NaN before a backward came by.
+    compiled:        whether compiled code ran.
+    """
+
+    def __init__(self, length: int, carry: list[Tensor]) -> None:
+        shapes = [(length, leaf.shape[0] if leaf.ndim else 1) for leaf in carry]
+        self.carry_norm = [np.zeros(shape) for shape in shapes]
+        self.carry_grad_norm = [np.full(shape, np.nan) for shape in shapes]
+        self.compiled = False
+
+    def note_carry(self, t: int, carry: list[Tensor]) -> None:
+        """Keep the norms of step t's carry."""
+        for norms, leaf in zip(self.carry_norm, carry, strict=True):
+            norms[t] = _norm(leaf)
+
+    def note_gradient(self, step: _Step, gradient: Callable[[Tensor], Any]) -> None:
+        """Keep the norms of step t's cotangents: the cell's own result where the row ran, the kept carry elsewhere."""
+        for norms, made, kept in zip(self.carry_grad_norm, step.made, step.kept, strict=True):
+            g = gradient(made)
+            norms[step.t] = 0.0 if g is None else _norm(g)
+            if step.alive is not None and (g := gradient(kept)) is not None:
+                norms[step.t] = np.where(step.alive, norms[step.t], _norm(g))
+
+
+def _norm(x: Tensor) -> Array:
+    """[B, ...] -> [B], in float64, so that a small gradient does not vanish in its own square."""
+    rows = x.numpy().astype(np.float64).reshape(x.shape[0] if x.ndim else 1, -1)
+    return np.sqrt(np.square(rows).sum(axis=1))
+
+
+class Trace:
+    """`scans`: a ScanTrace for each scan that ran within the block, in their order."""
+
+    def __init__(self) -> None:
+        self.scans: list[ScanTrace] = []
+
+
+class _Tracing(threading.local):
+    def __init__(self) -> None:
+        self.active: list[list[ScanTrace]] = []
+
+
+_tracing = _Tracing()
+
+
+@contextmanager
+def trace() -> Iterator[Trace]:
+    """Keep, for each scan within the block, the norms of its carries and of their gradients at every step."""
+    made = Trace()
+    _tracing.active.append(made.scans)
+    try:
+        yield made
+    finally:
+        _tracing.active.remove(made.scans)

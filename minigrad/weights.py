@@ -1,0 +1,53 @@
+"""Weights in files: safetensors, which holds arrays and text and can run no code.
+
+Imports `errors` and `files`; a module is whatever has `state_dict` and `load_state_dict`.
+"""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from minigrad.errors import WeightsError
+from minigrad.files import write_atomically
+
+Array = np.ndarray[Any, Any]
+
+
+def write_arrays(path: str | os.PathLike[str], arrays: dict[str, Array], text: dict[str, str] | None = None) -> None:
+    """Write named arrays, and named texts beside them, atomically."""
+    from safetensors.numpy import save as to_bytes
+
+    write_atomically(path, to_bytes({k: np.ascontiguousarray(v) for k, v in arrays.items()}, metadata=text))
+
+
+def read_arrays(path: str | os.PathLike[str]) -> tuple[dict[str, Array], dict[str, str]]:
+    """Read what `write_arrays` wrote.
+
+    Raises:
+        WeightsError: if the file is missing, cut short, or of another kind.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    if not Path(path).is_file():
+        raise WeightsError(f"there is no file {path}.")
+    try:
+        with safe_open(path, framework="numpy") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
+    except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
+        raise WeightsError(f"{path} is not a whole safetensors file ({error}). Write it again with mg.save.") from None
+
+
+def save(path: str | os.PathLike[str], module: Any) -> None:
+    """Write a module's weights to a safetensors file, atomically."""
+    write_arrays(path, module.state_dict())
+
+
+def load_weights(path: str | os.PathLike[str], module: Any) -> None:
+    """Read a module's weights from a safetensors file.
+
+    Raises:
+        WeightsError: if the file is damaged, or its names and shapes are not the module's.
+    """
+    module.load_state_dict(read_arrays(path)[0])
