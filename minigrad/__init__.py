@@ -8,11 +8,11 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from minigrad import check, errors, nn, optim, registry
+    from minigrad import check, errors, nn, optim, random, registry
     from minigrad.api import *  # noqa: F403
 
 __version__ = "0.1.0"
-_SUBMODULES = ("check", "errors", "nn", "optim", "registry")
+_SUBMODULES = ("check", "errors", "nn", "optim", "random", "registry")
 
 
 def __getattr__(name: str) -> Any:

@@ -14,7 +14,7 @@ from minigrad.ops.elementwise import (
     square, stop_gradient, subtract, tan, tanh, where,
 )  # fmt: skip
 from minigrad.ops.index import one_hot, repeat, take, take_along_axis
-from minigrad.ops.linalg import einsum, matmul, tensordot, vecdot
+from minigrad.ops.linalg import einsum, linear, matmul, tensordot, vecdot
 from minigrad.ops.reduce import (
     all, any, argmax, argmin, cumulative_sum, log_softmax, logsumexp, max, mean, min, prod, softmax, std, sum, var,
 )  # fmt: skip

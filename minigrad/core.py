@@ -41,19 +41,18 @@ class Op:
     samples: Callable[[np.random.Generator], list[tuple[tuple[Any, ...], dict[str, Any]]]]
     multiple: bool = False
     broadcasts: bool = False
-    keeps: tuple[bool, ...] | None = None
+    keeps: tuple[bool, ...] = ()
 
     def __call__(self, *inputs: Any, **metadata: Any) -> Any:
         return running.interpreter.run(self, inputs, metadata)
 
     def keeps_input(self, i: int) -> bool:
         """Whether the backward needs the value of input `i`; a rule's last name, if starred, covers the rest."""
-        assert self.keeps is not None
         return self.keeps[min(i + 1, len(self.keeps) - 1)]
 
     @property
     def keeps_output(self) -> bool:
-        assert self.keeps is not None
+        """Whether the backward needs what came out."""
         return self.keeps[0]
 
 
@@ -64,7 +63,7 @@ def declare(name: str, **fields: Any) -> Op:
     """Put an op into the table."""
     assert name not in OPS, f"op {name} is declared twice"
     vjp = fields["vjp"]
-    keeps = None
+    keeps: tuple[bool, ...] = ()
     if vjp is not None:
         code = vjp.__code__
         names = code.co_varnames[1 : code.co_argcount]

@@ -246,81 +246,88 @@ class Tensor(Operators):
                 leaf.grad = found if leaf.grad is None else leaf.grad + found
 
 
-class _Saved:
-    """The backward of one op call: the rule, and the values that the rule names. Any other input is kept as its type."""
+class OpNode(Node):
+    """One op call on the tape: the op, and those inputs and results that its rule names."""
 
-    __slots__ = ("inputs", "metadata", "op", "outs", "versions")
+    __slots__ = ("metadata", "op", "outs", "saved")
 
-    def __init__(self, op: Op, inputs: list[Any], metadata: dict[str, Any], outs: tuple[Tensor, ...]) -> None:
+    def __init__(
+        self, op: Op, inputs: list[Any], metadata: dict[str, Any], outs: tuple["Tensor", ...], edges: list[Edge | None]
+    ) -> None:
+        super().__init__(tuple(ArrayType(out._data.shape, out._data.dtype) for out in outs), edges)
         self.op, self.metadata = op, metadata
-        self.inputs = [
-            x if not isinstance(x, Tensor) or op.keeps_input(i) else ArrayType(x.shape, x.dtype)
+        self.saved: Any = [
+            (x, x.version[0])
+            if isinstance(x, Tensor) and op.keeps_input(i)
+            else (ArrayType(x._data.shape, x._data.dtype) if isinstance(x, Tensor) else x, None)
             for i, x in enumerate(inputs)
         ]
-        # Not the outputs themselves: they refer to the node, and the circle would keep the memory.
-        self.outs = [out.detach() for out in outs] if op.keeps_output else None
-        self.versions = [x.version[0] if isinstance(x, Tensor) else 0 for x in self.inputs + (self.outs or [])]
+        # Not the results themselves: they refer to the node, and the circle would keep the memory.
+        self.outs: Any = [(out._data, out.version, out.version[0]) for out in outs] if op.keeps_output else None
 
-    def __call__(self, gs: list[Any], node: Node) -> tuple[Any, ...]:
-        for i, (x, version) in enumerate(zip(self.inputs + (self.outs or []), self.versions, strict=True)):
-            if isinstance(x, Tensor) and x.version[0] != version:
-                raise MutationError(self._changed(i, x))
-        outs: Any = self.outs and [Tensor(out._data, (node, i), out.version) for i, out in enumerate(self.outs)]
-        if self.op.multiple:
-            g: Any = [_zeros(t) if g is None else g for g, t in zip(gs, node.types, strict=True)]
-        else:
-            (g,), outs = gs, outs and outs[0]
-        return self.op.vjp(g, outs, *self.inputs, **self.metadata)  # type: ignore[misc]
+    def pull(self, gs: list[Any]) -> tuple[Any, ...]:
+        for i, (x, version) in enumerate(self.saved):
+            if version is not None and x.version[0] != version:
+                raise self._changed(f"input {i}", x)
+        outs: Any = None
+        if self.outs is not None:
+            outs = [Tensor(data, (self, i), version) for i, (data, version, _) in enumerate(self.outs)]
+            for out, (_, version, count) in zip(outs, self.outs, strict=True):
+                if version[0] != count:
+                    raise self._changed("result", out)
+        inputs = [x for x, _ in self.saved]
+        if not self.op.multiple:
+            return self.op.vjp(gs[0], outs and outs[0], *inputs, **self.metadata)  # type: ignore[misc]
+        gs = [Tensor(np.zeros(t.shape, t.dtype)) if g is None else g for g, t in zip(gs, self.types, strict=True)]
+        return self.op.vjp(gs, outs, *inputs, **self.metadata)  # type: ignore[misc]
 
-    def _changed(self, i: int, x: Tensor) -> str:
-        which = f"its input {i}" if i < len(self.inputs) else "its result"
+    def release(self) -> None:
+        super().release()
+        self.saved = self.outs = None
+
+    def _changed(self, which: str, x: "Tensor") -> MutationError:
         name = f"{x.name!r}, " if x.name else ""
-        return (
-            f"backward of {self.op.name}: {which} ({name}{show(x)}) was changed after the forward pass, "
-            "and the gradient needs the value it had. Call backward() before changing it, or compute the value again."
+        return MutationError(
+            f"backward of {self.op.name}: its {which} ({name}{show(x)}) was changed after the forward pass, and the "
+            "gradient needs the value it had. Call backward() before changing it, or compute the value again."
         )
-
-
-def _zeros(type_: ArrayType) -> Tensor:
-    return Tensor(np.zeros(type_.shape, type_.dtype))
 
 
 class Eager(Interpreter):
     """Runs an op at once; writes it on the tape if an input requires a gradient."""
 
     def run(self, op: Op, inputs: tuple[Any, ...], metadata: dict[str, Any]) -> Any:
-        values: list[Any] = [x if isinstance(x, Tensor) or type(x) in SCALARS else self.lift(x) for x in inputs]
-        if not any(isinstance(x, Tensor) for x in values):
-            values = [self.lift(x) for x in values]
+        values = [x if isinstance(x, Tensor) or type(x) in SCALARS else self.lift(x) for x in inputs]
+        tensors = [x for x in values if isinstance(x, Tensor)]
+        if not tensors:
+            values = tensors = [self.lift(x) for x in inputs]
         try:
             with np.errstate(all="ignore"):
-                raw = op.forward(*(x._data if isinstance(x, Tensor) else x for x in values), **metadata)
+                raw = op.forward(*[x._data if isinstance(x, Tensor) else x for x in values], **metadata)
         except (ValueError, TypeError, IndexError) as error:
             if isinstance(error, MinigradError):
                 raise
             op.type_rule(*values, **metadata)  # says more than NumPy, if the types are at fault
             raise DtypeError(f"{op.name} of {', '.join(show(x) for x in values)}: {error}.") from None
-        outs = tuple(self._wrap(r, values) for r in (raw if op.multiple else (raw,)))
-        if _mode.recording and op.vjp is not None:
-            edges = [x.edge if isinstance(x, Tensor) else None for x in values]
-            if any(edge is not None for edge in edges) and all(is_floating(out.dtype) for out in outs):
-                record(outs, edges, _Saved(op, values, metadata, outs))
+        outs = tuple([_wrap(r, tensors) for r in raw]) if op.multiple else (_wrap(raw, tensors),)
+        if _mode.recording and op.vjp is not None and any([x.edge is not None for x in tensors]):
+            if all([out._data.dtype.kind == "f" for out in outs]):
+                edges = [x.edge if isinstance(x, Tensor) else None for x in values]
+                node = OpNode(op, values, metadata, outs, edges)
+                for i, out in enumerate(outs):
+                    out.edge = (node, i)
         return outs if op.multiple else outs[0]
-
-    def _wrap(self, raw: Any, inputs: list[Any]) -> Tensor:
-        if isinstance(raw, np.ndarray) and (raw.base is not None or any(raw is getattr(x, "_data", None) for x in inputs)):
-            return Tensor(raw, version=next(x.version for x in inputs if isinstance(x, Tensor)))
-        return Tensor(np.asarray(raw))
 
     def lift(self, data: Any) -> Tensor:
         return tensor(data)
 
 
-def record(outs: tuple[Tensor, ...], edges: list[Edge | None], pull: Any) -> None:
-    """Write one node for `outs`; `pull(gs, node)` gives a cotangent for each edge."""
-    node = Node(tuple(ArrayType(out.shape, out.dtype) for out in outs), edges, pull)
-    for i, out in enumerate(outs):
-        out.edge = (node, i)
+def _wrap(raw: Any, inputs: list[Tensor]) -> Tensor:
+    """A result as a Tensor; one that may share memory with an input shares its version too."""
+    if type(raw) is not np.ndarray:
+        return Tensor(np.asarray(raw))
+    shares = raw.base is not None or any([raw is x._data for x in inputs])
+    return Tensor(raw, None, inputs[0].version if shares else None)
 
 
 _Running.default = Eager()

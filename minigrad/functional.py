@@ -11,7 +11,7 @@ import numpy as np
 from minigrad.arraytype import ArrayType, show
 from minigrad.eager import Tensor, recording, tensor
 from minigrad.errors import DtypeError, GradientError
-from minigrad.tape import Edge, Node, sources, walk_back
+from minigrad.tape import Edge, Entry, sources, walk_back
 from minigrad.tree import flatten, unflatten
 
 
@@ -69,15 +69,14 @@ def _entry(x: Any, n: int) -> Tensor:
     x = x if isinstance(x, Tensor) else tensor(x)
     if x.dtype.kind != "f":
         raise DtypeError(f"mg.grad: argument {n} is {show(x)}; only floats have gradients.")
-    node = Node((ArrayType(x.shape, x.dtype),), (x.edge,), lambda gs, node: gs)
-    return Tensor(x._data, (node, 0), x.version)
+    return Tensor(x._data, (Entry((ArrayType(x.shape, x.dtype),), (x.edge,)), 0), x.version)
 
 
 def _gradients(value: Tensor, inner: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
     """The value and the gradients; on the tape only if something outside can still ask for their gradient."""
     ends: list[Edge] = [x.edge for x in inner if x.edge is not None]
     stop = frozenset(ends)
-    outside = any(node.edges[0] is not None for node, _ in ends)
+    outside = any(node.edges and node.edges[0] is not None for node, _ in ends)
     found: dict[Edge, Any] = {}
     if value.edge is not None:
         outside = outside or any(edge not in stop for edge in sources([value.edge], stop.__contains__))

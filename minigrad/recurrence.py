@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from minigrad import random
-from minigrad.arraytype import show
+from minigrad.arraytype import ArrayType, show
 from minigrad.core import as_value
-from minigrad.eager import Tensor, is_recording, no_grad, record, recording
+from minigrad.eager import Tensor, is_recording, no_grad, recording
 from minigrad.errors import ScanError
 from minigrad.ops.elementwise import where
 from minigrad.ops.shape import concat, reshape, split, stack, unstack
@@ -236,18 +236,35 @@ def fold(run: Callable[[], tuple[list[Tensor], list[_Step]]], *, heard: Heard, a
         return outs
     edges = sources(ends, lambda edge: edge[0].number < before)
     results = [Tensor(out._data, version=out.version) for out in outs]
-    kept = None if again else (ends, steps)
-
-    def pull(gs: list[Any], node: Node) -> list[Any]:
-        inner, inner_steps = kept or _run_again(run, state)
-        watch: dict[Edge, Any] = {leaf.edge: None for s in inner_steps for leaf in s.made + s.kept if leaf.edge is not None}
-        starts = [(edge, g) for edge, g in zip(inner, gs, strict=True) if g is not None]
-        found = walk_back(starts, stop=frozenset(edges), watch=watch, keep=is_recording())
-        heard(inner_steps, lambda leaf: watch.get(leaf.edge) if watch.get(leaf.edge) is not None else found.get(leaf.edge))
-        return [found.get(edge) for edge in edges]
-
-    record(tuple(r for r, out in zip(results, outs, strict=True) if out.edge is not None), list(edges), pull)
+    made = [(r, out) for r, out in zip(results, outs, strict=True) if out.edge is not None]
+    types = tuple(ArrayType(r.shape, r.dtype) for r, _ in made)
+    node = FoldNode(types, edges, None if again else (ends, steps), lambda: _run_again(run, state), heard)
+    for i, (result, _) in enumerate(made):
+        result.edge = (node, i)
     return results
+
+
+class FoldNode(Node):
+    """Many ops as one: `kept` is their tape, or None if `again` makes it anew for each backward."""
+
+    __slots__ = ("again", "heard", "kept")
+
+    def __init__(self, types: Any, edges: list[Edge], kept: Any, again: Callable[[], Any], heard: Heard) -> None:
+        super().__init__(types, list(edges))
+        self.kept, self.again, self.heard = kept, again, heard
+
+    def pull(self, gs: list[Any]) -> list[Any]:
+        ends, steps = self.kept or self.again()
+        watch: dict[Edge, Any] = {x.edge: None for s in steps for x in s.made + s.kept if x.edge is not None}
+        starts = [(edge, g) for edge, g in zip(ends, gs, strict=True) if g is not None]
+        edges = list(self.edges or ())
+        found = walk_back(starts, stop=frozenset(e for e in edges if e), watch=watch, keep=is_recording())
+        self.heard(steps, lambda x: watch.get(x.edge) if watch.get(x.edge) is not None else found.get(x.edge))
+        return [found.get(edge) for edge in edges if edge]
+
+    def release(self) -> None:
+        super().release()
+        self.kept = self.again = self.heard = None  # type: ignore[assignment]
 
 
 def _run_again(run: Callable[[], tuple[list[Tensor], list[_Step]]], state: Any) -> tuple[list[Edge], list[_Step]]:

@@ -21,23 +21,26 @@ _numbers = itertools.count()
 class Node:
     """Values that were computed together.
 
-    types: of the values. edges: where each input came from; None where no gradient goes.
-    pull:  (one cotangent a value, None for zero; this node) -> one cotangent an input; None once it was used up.
+    types: of the values. edges: where each input came from, None where no gradient goes; None once used up.
     """
 
-    __slots__ = ("edges", "number", "pull", "types")
+    __slots__ = ("edges", "number", "types")
 
-    def __init__(
-        self,
-        types: tuple[ArrayType, ...],
-        edges: Sequence[Edge | None],
-        pull: Callable[[list[Any], "Node"], Sequence[Any]] | None,
-    ) -> None:
-        self.types, self.edges, self.pull = types, edges, pull
+    def __init__(self, types: tuple[ArrayType, ...], edges: Sequence[Edge | None]) -> None:
+        self.types = types
+        self.edges: Sequence[Edge | None] | None = edges
         self.number = next(_numbers)
 
     def __lt__(self, other: "Node") -> bool:
         return self.number > other.number  # so that a heap gives the youngest first
+
+    def pull(self, gs: list[Any]) -> Sequence[Any]:
+        """One cotangent a value (None: zero) -> one cotangent an edge."""
+        raise NotImplementedError
+
+    def release(self) -> None:
+        """Let go of everything that the backward needed."""
+        self.edges = None
 
 
 class Leaf(Node):
@@ -46,8 +49,17 @@ class Leaf(Node):
     __slots__ = ("grad",)
 
     def __init__(self, type_: ArrayType) -> None:
-        super().__init__((type_,), (), None)
+        super().__init__((type_,), ())
         self.grad: Any = None
+
+
+class Entry(Node):
+    """The same value under a node of its own."""
+
+    __slots__ = ()
+
+    def pull(self, gs: list[Any]) -> Sequence[Any]:
+        return gs
 
 
 def fit(g: Any, type_: ArrayType) -> Any:
@@ -103,16 +115,16 @@ def walk_back(
         gs = waiting.pop(node)
         if watch is not None:
             watch.update({(node, i): g for i, g in enumerate(gs) if (node, i) in watch and g is not None})
-        if node.pull is None:
+        if node.edges is None:
             raise GradientError(
                 "backward() came a second time to a graph that was used up and freed. "
                 "Add the losses and call backward() once, compute the values again, or use mg.grad."
             )
-        for source, g in zip(node.edges, node.pull(gs, node), strict=True):
+        for source, g in zip(node.edges, node.pull(gs), strict=True):
             if source is not None and g is not None:
                 arrive(source, g)
         if not keep:
-            node.pull, node.edges = None, ()
+            node.release()
     return found
 
 
@@ -127,7 +139,7 @@ def sources(starts: Iterable[Edge], is_source: Callable[[Edge], bool]) -> list[E
             found.add(edge)
         elif edge[0] not in seen:
             seen.add(edge[0])
-            todo.extend(e for e in edge[0].edges if e is not None)
+            todo.extend(e for e in edge[0].edges or () if e is not None)
     return sorted(found, key=lambda e: (e[0].number, e[1]))
 
 

@@ -48,11 +48,15 @@ def add_rows(out: Any, index: Any, g: Any) -> None:
 
 
 @kernel
-def adam(p: Any, g: Any, m: Any, v: Any, lr: Any, beta1: Any, beta2: Any, eps: Any, decay: Any, step: Any) -> None:
-    """Kingma and Ba 2015, with AdamW's decay:  p, g, m, v [N]; p, m, v are written, in one pass."""
-    unbias1 = 1 - beta1**step
-    unbias2 = 1 - beta2**step
+def adam(p: Any, g: Any, m: Any, v: Any, settings: Any) -> None:
+    """Kingma and Ba 2015 in one pass;  p, g, m, v [N], of which p, m, v are written.
+
+    settings: lr / (1 - β₁ᵗ), 1 / √(1 - β₂ᵗ), β₁, β₂, eps, decay added to the gradient, decay beside it.
+    """
+    rate, root, beta1, beta2, eps, coupled, decay = settings
+    one = settings.dtype.type(1)
     for i in range(p.size):
-        m[i] = beta1 * m[i] + (1 - beta1) * g[i]
-        v[i] = beta2 * v[i] + (1 - beta2) * g[i] * g[i]
-        p[i] -= lr * (m[i] / unbias1 / (math.sqrt(v[i] / unbias2) + eps) + decay * p[i])
+        slope = g[i] + coupled * p[i]
+        m[i] = beta1 * m[i] + (one - beta1) * slope
+        v[i] = beta2 * v[i] + (one - beta2) * slope * slope
+        p[i] -= rate * m[i] / (math.sqrt(v[i]) * root + eps) + decay * p[i]

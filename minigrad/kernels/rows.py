@@ -40,6 +40,12 @@ def log_softmax(x: Array) -> Array:
     return out
 
 
+def cross_entropy(x: Array, targets: Array) -> Array:
+    """[R, C], [R] -> [R]: -log softmax at the target."""
+    shifted = _shifted(x)
+    return np.log(np.exp(shifted).sum(axis=1)) - np.take_along_axis(shifted, targets[:, None], 1)[:, 0]
+
+
 def standardize(x: Array, *, eps: float) -> Array:
     """[.., N] -> [.., N]: each row less its mean, over the root of its variance plus eps."""
     if x.size < KERNEL_FROM:

@@ -47,6 +47,25 @@ _matmul = declare(
 )
 
 
+# x [R, D], w [H, D] -> [R, H]: a layer's product, with the weight as PyTorch keeps it
+_linear = declare(
+    "linear",
+    forward=lambda x, w: x @ w.T,
+    type_rule=lambda x, w: _matmul_type(x, ArrayType(w.shape[::-1], w.dtype)),
+    vjp=lambda g, _out, x, w: (_matmul(g, w), _matmul(transpose(g), x)),
+    samples=lambda rng: [((rng.normal(size=(2, 3)), rng.normal(size=(4, 3))), {})],
+)
+
+
+def linear(x: Any, w: Any) -> Any:
+    """[..., D], [H, D] -> [..., H]: `x @ w.T` as one op."""
+    x, w = as_value(x), as_value(w)
+    if x.ndim == 2:
+        return _linear(x, w)
+    rows = int(np.prod(x.shape[:-1], dtype=np.int64))
+    return reshape(_linear(reshape(x, (rows, x.shape[-1] if x.ndim else 0)), w), (*x.shape[:-1], w.shape[0]))
+
+
 def matmul(x: Any, y: Any) -> Any:
     """`x @ y` by NumPy's rule: vectors are lent an axis, leading axes broadcast."""
     x, y = as_value(x), as_value(y)

@@ -150,6 +150,22 @@ standardize = declare(
     samples=lambda rng: [((rng.normal(size=(2, 4)),), {"eps": 1e-5})],
 )
 
+def _cross_entropy_vjp(g: Any, _out: Any, x: Any, targets: Any) -> tuple[Any, None]:
+    """[R] -> [R, C]: softmax less 1 at the target."""
+    from minigrad.ops.index import one_hot
+
+    return (_softmax(x) - one_hot(targets, x.shape[1], x.dtype)) * reshape(g, (-1, 1)), None
+
+
+# x [R, C], targets [R] in 0 .. C - 1 -> [R]
+cross_entropy_rows = declare(
+    "cross_entropy",
+    forward=rows.cross_entropy,
+    type_rule=lambda x, targets: ArrayType(x.shape[:1], x.dtype),
+    vjp=_cross_entropy_vjp,
+    samples=lambda rng: [((rng.normal(size=(3, 4)), np.array([0, 3, 1])), {})],
+)
+
 # --- the array API's functions ------------------------------------------------------------------------------------
 
 

@@ -1,0 +1,165 @@
+"""`Cell` and `Recurrent`: a step, and the layers and directions that run it over time.
+
+Imports `layers`, `module` and the floors below; the registry when a cell is named.
+"""
+
+import inspect
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from minigrad.arraytype import show
+from minigrad.core import as_value
+from minigrad.errors import ShapeError, UsageError, did_you_mean
+from minigrad.nn.layers import Dropout, check_share, check_sizes
+from minigrad.nn.module import Module, Parameter
+from minigrad.ops.shape import concat, stack, unstack
+from minigrad.recurrence import scan
+from minigrad.tree import flatten, paths, unflatten
+
+
+class Cell(Module):
+    """One step of a recurrence: `__init__(input_size, hidden_size, **options)`, `initial_carry`, `step`."""
+
+    def initial_carry(self, batch: int) -> Any:
+        """The carry before the first step: a nest of `[B, ...]`."""
+        raise NotImplementedError(f"{type(self).__name__} has no initial_carry(batch)")
+
+    def step(self, carry: Any, x: Any) -> tuple[Any, Any]:
+        """(carry, x [B, D]) -> (carry, y [B, H])."""
+        raise NotImplementedError(f"{type(self).__name__} has no step(carry, x)")
+
+    def forward(self, carry: Any, x: Any) -> tuple[Any, Any]:
+        """The same as `step`."""
+        return self.step(carry, x)
+
+
+class Recurrent(Module):
+    """Run a cell over time, in layers and directions.
+
+    Args:
+        cell: a registered name such as "lstm", or a Cell class.
+        input_size: D of xs [T, B, D].
+        hidden_size: H, given to the cell.
+        num_layers: each layer reads the one below.
+        bidirectional: a second cell a layer runs from the end; ys are [T, B, 2 H].
+        dropout: share of elements dropped between layers, in training.
+        reverse: run from the last step to the first.
+        checkpoint: as in `mg.scan`.
+        cell_options: given to the cell.
+
+    A weight `w` of the cell is called `w_l0`, `w_l1_reverse` and so on, as in PyTorch.
+    """
+
+    def __init__(
+        self,
+        cell: str | type[Cell],
+        input_size: int,
+        hidden_size: int,
+        *,
+        num_layers: int = 1,
+        bidirectional: bool = False,
+        dropout: float = 0.0,
+        reverse: bool = False,
+        checkpoint: int | str | None = None,
+        **cell_options: Any,
+    ) -> None:
+        check_sizes("Recurrent", input_size=input_size, hidden_size=hidden_size, num_layers=num_layers)
+        check_share("Recurrent", "dropout", dropout)
+        kind = _cell_class(cell, cell_options)
+        self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, num_layers
+        self.directions = 2 if bidirectional else 1
+        self.reverse, self.checkpoint = reverse, checkpoint
+        self.dropout = Dropout(dropout)
+        self.cells: list[Cell] = []
+        for layer in range(num_layers):
+            size = input_size if layer == 0 else self.output_size
+            self.cells += [kind(size, hidden_size, **cell_options) for _ in range(self.directions)]
+
+    @property
+    def output_size(self) -> int:
+        """Last size of ys: what the cells of one layer give together."""
+        return self.directions * getattr(self.cells[0], "output_size", self.hidden_size)
+
+    def children(self) -> Iterator[tuple[str, Module]]:
+        """The cells, named by layer and direction."""
+        for i, cell in enumerate(self.cells):
+            layer, backwards = divmod(i, self.directions)
+            yield f"l{layer}{'_reverse' * backwards}", cell
+        yield "dropout", self.dropout
+
+    def _named(self) -> Iterator[tuple[str, Parameter]]:
+        for place, cell in self.children():
+            yield from ((f"{name}_{place}", parameter) for name, parameter in cell._named())
+
+    def forward(self, xs: Any, state: Any = None, lengths: Any = None) -> tuple[Any, Any]:
+        """xs [T, B, D] -> (ys [T, B, H * directions], state).
+
+        Args:
+            xs: the sequence.
+            state: the shape of the cell's carry, each leaf [num_layers * directions, B, ...]; `None` starts afresh.
+            lengths: integers [B]; see `mg.scan`.
+
+        Raises:
+            ShapeError: if xs or state do not fit.
+        """
+        xs = as_value(xs)
+        if xs.ndim != 3 or xs.shape[2] != self.input_size:
+            raise ShapeError(f"Recurrent takes xs [T, B, D] with D = {self.input_size}, not {show(xs)}.")
+        dtype = np.result_type(xs.dtype, *(p.dtype for p in self.parameters()))
+        carries, structure = self._carries(state, xs.shape[1], dtype)
+        for layer in range(self.num_layers):
+            outs = []
+            for i in range(layer * self.directions, (layer + 1) * self.directions):
+                backwards = (i % self.directions == 1) != self.reverse
+                carry, ys = scan(
+                    self.cells[i].step,
+                    unflatten(structure, carries[i]),
+                    xs,
+                    lengths=lengths,
+                    reverse=backwards,
+                    checkpoint=self.checkpoint,
+                )
+                carries[i] = flatten(carry)[0]
+                outs.append(ys)
+            xs = outs[0] if len(outs) == 1 else concat(outs, axis=-1)
+            if layer < self.num_layers - 1:
+                xs = self.dropout(xs)
+        return xs, unflatten(structure, [stack(leaves) for leaves in zip(*carries, strict=True)])
+
+    def _carries(self, state: Any, batch: int, dtype: Any) -> tuple[list[list[Any]], Any]:
+        """The first carry of every cell as leaves, and their structure."""
+        first = [flatten(cell.initial_carry(batch)) for cell in self.cells]
+        structure = first[0][1]
+        if state is None:
+            return [[leaf.astype(dtype) for leaf in leaves] for leaves, _ in first], structure
+        leaves, given = flatten(state)
+        if given != structure:
+            names = ", ".join(paths(structure, "state"))
+            raise ShapeError(f"Recurrent: this cell's state consists of {names}; another nest was given.")
+        leaves = [as_value(leaf).astype(dtype) for leaf in leaves]
+        for name, leaf, one in zip(paths(structure, "state"), leaves, first[0][0], strict=True):
+            if leaf.shape != (want := (len(self.cells), *one.shape)):
+                raise ShapeError(f"Recurrent: {name} must be [layers * directions, B, ...] = {list(want)}, not {show(leaf)}.")
+        return [list(carry) for carry in zip(*(unstack(leaf) for leaf in leaves), strict=True)], structure
+
+
+def _cell_class(cell: str | type[Cell], options: dict[str, Any]) -> type[Cell]:
+    """The class, after a look at whether it takes the options."""
+    if isinstance(cell, str):
+        from minigrad import registry
+
+        cell = registry.load("cells", cell)
+    if not isinstance(cell, type) or not issubclass(cell, Cell):
+        raise UsageError(f"Recurrent takes a registered cell's name or a Cell class, not {cell!r}.")
+    parameters = list(inspect.signature(cell).parameters.values())[2:]
+    known = [p.name for p in parameters]
+    if not any(p.kind is p.VAR_KEYWORD for p in parameters):
+        for name in options:
+            if name not in known:
+                raise UsageError(
+                    f"{cell.__name__} has no option {name!r}.{did_you_mean(name, known)} "
+                    f"It takes: {', '.join(known) or 'none'}."
+                )
+    return cell

@@ -1,0 +1,180 @@
+"""Optimisers: how a gradient becomes a step. PyTorch's names and formulas.
+
+Imports `nn.module` and the floors below. Each rule writes its parameters in place; a backward that still needs the old
+values refuses.
+"""
+
+from collections.abc import Iterable
+from math import sqrt
+from typing import Any
+
+import numpy as np
+
+from minigrad.eager import Tensor, no_grad
+from minigrad.errors import DivergedError, UsageError, WeightsError
+from minigrad.nn.module import Parameter
+
+Array = np.ndarray[Any, Any]
+
+
+class Optimizer:
+    """Holds parameters, a learning rate, and a few arrays a parameter."""
+
+    slots: tuple[str, ...] = ()
+
+    def __init__(self, params: Iterable[Parameter], lr: float) -> None:
+        self.params = list(params)
+        if not self.params:
+            raise UsageError(f"{type(self).__name__}: there are no parameters to train.")
+        if not isinstance(lr, (int, float)) or not 0 < lr < float("inf"):
+            raise UsageError(f"{type(self).__name__}: lr must be a number above 0, not {lr!r}.")
+        self.lr = float(lr)
+        self.steps = 0
+        self.state = [{slot: np.zeros(p.shape, p.dtype) for slot in self.slots} for p in self.params]
+
+    def zero_grad(self) -> None:
+        """Forget the gradients."""
+        for p in self.params:
+            p.grad = None
+
+    def step(self) -> None:
+        """Move every parameter that has a gradient."""
+        self.steps += 1
+        for p, state in zip(self.params, self.state, strict=True):
+            if p.grad is None:
+                continue
+            for slot, array in state.items():
+                if array.dtype != p.dtype:
+                    state[slot] = array.astype(p.dtype)
+            with p.writing() as data:
+                self.update(data, p.grad.numpy(), **state)
+
+    def update(self, p: Array, g: Array, **state: Array) -> None:
+        """Write the new `p`, and the state."""
+        raise NotImplementedError
+
+    def state_dict(self) -> dict[str, Array]:
+        """All there is to go on from: `steps`, and `slot.i` for parameter i."""
+        arrays = {f"{slot}.{i}": a.copy() for i, state in enumerate(self.state) for slot, a in state.items()}
+        return {"steps": np.array(self.steps), **arrays}
+
+    def load_state_dict(self, arrays: dict[str, Array]) -> None:
+        """Go on from what `state_dict` gave.
+
+        Raises:
+            WeightsError: if it belongs to another optimiser or other parameters.
+        """
+        mine = self.state_dict()
+        if {k: a.shape for k, a in mine.items()} != {k: np.shape(a) for k, a in arrays.items()}:
+            raise WeightsError(f"this state is not of {type(self).__name__} for these parameters.")
+        self.steps = int(arrays["steps"])
+        self.state = [{s: np.array(arrays[f"{s}.{i}"]) for s in self.slots} for i in range(len(self.params))]
+
+
+class SGD(Optimizer):
+    """v = momentum v + g + decay p;  p -= lr v."""
+
+    def __init__(
+        self, params: Iterable[Parameter], lr: float, momentum: float = 0.0, weight_decay: float = 0.0
+    ) -> None:
+        self.slots = ("velocity",) if momentum else ()
+        super().__init__(params, lr)
+        self.momentum, self.weight_decay = momentum, weight_decay
+
+    def update(self, p: Array, g: Array, **state: Array) -> None:
+        """One parameter."""
+        if self.weight_decay:
+            g = g + self.weight_decay * p
+        if self.momentum:
+            velocity = state["velocity"]
+            velocity *= self.momentum
+            velocity += g
+            g = velocity
+        p -= self.lr * g
+
+
+class RMSprop(Optimizer):
+    """s = alpha s + (1 - alpha) g²;  p -= lr g / (√s + eps)   (Tieleman and Hinton 2012)."""
+
+    slots = ("square",)
+
+    def __init__(
+        self, params: Iterable[Parameter], lr: float = 0.01, alpha: float = 0.99, eps: float = 1e-8, weight_decay: float = 0.0
+    ) -> None:
+        super().__init__(params, lr)
+        self.alpha, self.eps, self.weight_decay = alpha, eps, weight_decay
+
+    def update(self, p: Array, g: Array, **state: Array) -> None:
+        """One parameter."""
+        if self.weight_decay:
+            g = g + self.weight_decay * p
+        square = state["square"]
+        square *= self.alpha
+        square += (1 - self.alpha) * g * g
+        p -= self.lr * g / (np.sqrt(square) + self.eps)
+
+
+class Adam(Optimizer):
+    """m = β₁ m + (1 - β₁) g;  v = β₂ v + (1 - β₂) g²;  p -= lr m̂ / (√v̂ + eps)   (Kingma and Ba 2015)."""
+
+    slots = ("m", "v")
+    decoupled = False
+
+    def __init__(
+        self,
+        params: Iterable[Parameter],
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+    ) -> None:
+        super().__init__(params, lr)
+        self.betas, self.eps, self.weight_decay = betas, eps, weight_decay
+
+    def update(self, p: Array, g: Array, **state: Array) -> None:
+        """One parameter, in one pass over its memory."""
+        from minigrad.kernels import cpu
+
+        beta1, beta2 = self.betas
+        rate, root = self.lr / (1 - beta1**self.steps), 1 / sqrt(1 - beta2**self.steps)
+        coupled, decay = (0.0, self.lr * self.weight_decay) if self.decoupled else (self.weight_decay, 0.0)
+        settings = np.array([rate, root, beta1, beta2, self.eps, coupled, decay], p.dtype)
+        flat = [np.ascontiguousarray(a).reshape(-1) for a in (p, g, state["m"], state["v"])]
+        cpu.adam(*flat, settings)
+
+
+class AdamW(Adam):
+    """Adam, and p -= lr decay p beside it (Loshchilov and Hutter 2019)."""
+
+    decoupled = True
+
+    def __init__(
+        self,
+        params: Iterable[Parameter],
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0.01,
+    ) -> None:
+        super().__init__(params, lr, betas, eps, weight_decay)
+
+
+def clip_grad_norm(params: Iterable[Parameter], max_norm: float) -> float:
+    """Scale all gradients so that their common norm is at most `max_norm`; return the norm before.
+
+    Raises:
+        DivergedError: if a gradient is not finite, naming its parameter; no gradient is changed then.
+    """
+    some = [p for p in params if p.grad is not None]
+    squares = [float(np.square(p.grad.numpy(), dtype=np.float64).sum()) for p in some if p.grad is not None]
+    for i, (p, square) in enumerate(zip(some, squares, strict=True)):
+        if not np.isfinite(square):
+            name = p.name or f"parameter {i} ({p.dtype}{list(p.shape)})"
+            raise DivergedError(f"the gradient of {name} is not finite. Lower the learning rate, or clip earlier.")
+    norm = sqrt(sum(squares))
+    if norm > max_norm:
+        with no_grad():
+            for p in some:
+                assert isinstance(p.grad, Tensor)
+                p.grad = p.grad * (max_norm / norm)
+    return norm
