@@ -12,8 +12,8 @@ Array = np.ndarray[Any, Any]
 class Batch:
     """Sequences and what should come out of them.
 
-    xs [T, B, D]; targets [T, B], [B], or floats of the outputs' shape; mask [T, B] or [B], 1 where accuracy counts;
-    lengths [B], steps of each sequence.
+    xs [T, B, D]; targets [T, B] or [B] (the last step's); mask, of the targets' shape, true where loss and accuracy
+    count; lengths [B], steps of each sequence.
     """
 
     xs: Array

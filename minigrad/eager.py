@@ -297,20 +297,28 @@ class Eager(Interpreter):
     """Runs an op at once; writes it on the tape if an input requires a gradient."""
 
     def run(self, op: Op, inputs: tuple[Any, ...], metadata: dict[str, Any]) -> Any:
-        values = [x if isinstance(x, Tensor) or type(x) in SCALARS else self.lift(x) for x in inputs]
-        tensors = [x for x in values if isinstance(x, Tensor)]
-        if not tensors:
-            values = tensors = [self.lift(x) for x in inputs]
+        values, arrays, first, traced = [], [], None, False
+        for x in inputs:
+            if type(x) not in SCALARS:
+                x = x if isinstance(x, Tensor) else self.lift(x)  # noqa: PLW2901
+                first = x if first is None else first
+                traced = traced or x.edge is not None
+                arrays.append(x._data)
+            else:
+                arrays.append(x)
+            values.append(x)
+        if first is None:
+            return self.run(op, tuple(self.lift(x) for x in inputs), metadata)
         try:
             with np.errstate(all="ignore"):
-                raw = op.forward(*[x._data if isinstance(x, Tensor) else x for x in values], **metadata)
+                raw = op.forward(*arrays, **metadata)
         except (ValueError, TypeError, IndexError) as error:
             if isinstance(error, MinigradError):
                 raise
             op.type_rule(*values, **metadata)  # says more than NumPy, if the types are at fault
             raise DtypeError(f"{op.name} of {', '.join(show(x) for x in values)}: {error}.") from None
-        outs = tuple([_wrap(r, tensors) for r in raw]) if op.multiple else (_wrap(raw, tensors),)
-        if _mode.recording and op.vjp is not None and any([x.edge is not None for x in tensors]):
+        outs = tuple([_wrap(r, arrays, first) for r in raw]) if op.multiple else (_wrap(raw, arrays, first),)
+        if traced and _mode.recording and op.vjp is not None:
             if all([out._data.dtype.kind == "f" for out in outs]):
                 edges = [x.edge if isinstance(x, Tensor) else None for x in values]
                 node = OpNode(op, values, metadata, outs, edges)
@@ -322,12 +330,12 @@ class Eager(Interpreter):
         return tensor(data)
 
 
-def _wrap(raw: Any, inputs: list[Tensor]) -> Tensor:
+def _wrap(raw: Any, arrays: list[Any], first: Tensor) -> Tensor:
     """A result as a Tensor; one that may share memory with an input shares its version too."""
     if type(raw) is not np.ndarray:
         return Tensor(np.asarray(raw))
-    shares = raw.base is not None or any([raw is x._data for x in inputs])
-    return Tensor(raw, None, inputs[0].version if shares else None)
+    shares = raw.base is not None or any([raw is array for array in arrays])
+    return Tensor(raw, None, first.version if shares else None)
 
 
 _Running.default = Eager()

@@ -15,6 +15,8 @@ from minigrad_plugins.rnn import uniform
 class GRU(mg.nn.Cell):
     """h' = (1 - z) n + z h,  n = tanh(W x + b + r (U h + c))."""
 
+    carry_names = ("h",)
+
     def __init__(self, input_size: int, hidden_size: int) -> None:
         self.hidden_size = hidden_size
         self.weight_ih = uniform(hidden_size, 3 * hidden_size, input_size)
@@ -28,8 +30,8 @@ class GRU(mg.nn.Cell):
 
     def step(self, h: Any, x: Any) -> tuple[Any, Any]:
         """h [B, H], x [B, D] -> (h', h')."""
-        of_x = mg.split(mg.linear(x, self.weight_ih) + self.bias_ih, 3, axis=-1)
-        of_h = mg.split(mg.linear(h, self.weight_hh) + self.bias_hh, 3, axis=-1)
+        of_x = mg.split(mg.linear(x, self.weight_ih, self.bias_ih), 3, axis=-1)
+        of_h = mg.split(mg.linear(h, self.weight_hh, self.bias_hh), 3, axis=-1)
         r = mg.sigmoid(of_x[0] + of_h[0])
         z = mg.sigmoid(of_x[1] + of_h[1])
         n = mg.tanh(of_x[2] + r * of_h[2])

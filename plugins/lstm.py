@@ -20,6 +20,8 @@ class LSTM(mg.nn.Cell):
     chrono: T_max of chrono initialisation (Tallec and Ollivier 2018), b_f = ln U[1, T_max - 1], b_i = -b_f; 0: not.
     """
 
+    carry_names = ("h", "c")
+
     def __init__(
         self, input_size: int, hidden_size: int, forget_bias: float | None = None, chrono: int = 0
     ) -> None:
@@ -50,7 +52,7 @@ class LSTM(mg.nn.Cell):
     def step(self, carry: Any, x: Any) -> tuple[Any, Any]:
         """((h, c), x [B, D]) -> ((h', c'), h')."""
         h, c = carry
-        gates = mg.linear(x, self.weight_ih) + self.bias_ih + mg.linear(h, self.weight_hh) + self.bias_hh
+        gates = mg.linear(x, self.weight_ih, self.bias_ih) + mg.linear(h, self.weight_hh, self.bias_hh)
         i, f, g, o = mg.split(gates, 4, axis=-1)
         c = mg.sigmoid(f) * c + mg.sigmoid(i) * mg.tanh(g)
         h = mg.sigmoid(o) * mg.tanh(c)

@@ -20,6 +20,8 @@ def uniform(hidden_size: int, *shape: int) -> mg.nn.Parameter:
 class RNN(mg.nn.Cell):
     """h' = φ(W x + b + U h + c), with φ tanh or relu."""
 
+    carry_names = ("h",)
+
     def __init__(self, input_size: int, hidden_size: int, nonlinearity: str = "tanh") -> None:
         if nonlinearity not in NONLINEARITIES:
             raise mg.errors.UsageError(f"rnn: nonlinearity must be tanh or relu, not {nonlinearity!r}.")
@@ -35,6 +37,6 @@ class RNN(mg.nn.Cell):
 
     def step(self, h: Any, x: Any) -> tuple[Any, Any]:
         """h [B, H], x [B, D] -> (h', h')."""
-        a = mg.linear(x, self.weight_ih) + self.bias_ih + mg.linear(h, self.weight_hh) + self.bias_hh
+        a = mg.linear(x, self.weight_ih, self.bias_ih) + mg.linear(h, self.weight_hh, self.bias_hh)
         h = NONLINEARITIES[self.nonlinearity](a)
         return h, h

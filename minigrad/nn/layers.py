@@ -46,8 +46,7 @@ class Linear(Module):
 
     def forward(self, x: Any) -> Any:
         """[..., D] -> [..., H]."""
-        y = linear(x, self.weight)
-        return y if self.bias is None else y + self.bias
+        return linear(x, self.weight, self.bias)
 
 
 class Embedding(Module):

@@ -20,7 +20,12 @@ from minigrad.tree import flatten, paths, unflatten
 
 
 class Cell(Module):
-    """One step of a recurrence: `__init__(input_size, hidden_size, **options)`, `initial_carry`, `step`."""
+    """One step of a recurrence: `__init__(input_size, hidden_size, **options)`, `initial_carry`, `step`.
+
+    carry_names: what the leaves of the carry are called in traces, such as ("h", "c"); may be left out.
+    """
+
+    carry_names: tuple[str, ...] = ()
 
     def initial_carry(self, batch: int) -> Any:
         """The carry before the first step: a nest of `[B, ...]`."""

@@ -47,23 +47,29 @@ _matmul = declare(
 )
 
 
-# x [R, D], w [H, D] -> [R, H]: a layer's product, with the weight as PyTorch keeps it
+# x [R, D], w [H, D], b [H] -> [R, H]: a layer's product, with the weight as PyTorch keeps it
 _linear = declare(
     "linear",
-    forward=lambda x, w: x @ w.T,
-    type_rule=lambda x, w: _matmul_type(x, ArrayType(w.shape[::-1], w.dtype)),
-    vjp=lambda g, _out, x, w: (_matmul(g, w), _matmul(transpose(g), x)),
-    samples=lambda rng: [((rng.normal(size=(2, 3)), rng.normal(size=(4, 3))), {})],
+    forward=lambda x, w, *b: x @ w.T + b[0] if b else x @ w.T,
+    type_rule=lambda x, w, *b: _matmul_type(x, ArrayType(w.shape[::-1], w.dtype)),
+    vjp=lambda g, _out, x, w, *_b: (_matmul(g, w), _matmul(transpose(g), x), *(sum_(g, axis=0) for _ in _b)),
+    samples=lambda rng: [
+        ((rng.normal(size=(2, 3)), rng.normal(size=(4, 3))), {}),
+        ((rng.normal(size=(2, 3)), rng.normal(size=(4, 3)), rng.normal(size=4)), {}),
+    ],
 )
 
 
-def linear(x: Any, w: Any) -> Any:
-    """[..., D], [H, D] -> [..., H]: `x @ w.T` as one op."""
-    x, w = as_value(x), as_value(w)
+def linear(x: Any, weight: Any, bias: Any = None) -> Any:
+    """[..., D], [H, D], [H] -> [..., H]: `x @ weight.T + bias` as one op."""
+    x, weight = as_value(x), as_value(weight)
+    if not x.ndim or weight.ndim != 2:
+        raise ShapeError(f"linear: needs x [..., D] and a weight [H, D], not {list(x.shape)} and {list(weight.shape)}.")
+    b = () if bias is None else (bias,)
     if x.ndim == 2:
-        return _linear(x, w)
+        return _linear(x, weight, *b)
     rows = int(np.prod(x.shape[:-1], dtype=np.int64))
-    return reshape(_linear(reshape(x, (rows, x.shape[-1] if x.ndim else 0)), w), (*x.shape[:-1], w.shape[0]))
+    return reshape(_linear(reshape(x, (rows, x.shape[-1])), weight, *b), (*x.shape[:-1], weight.shape[0]))
 
 
 def matmul(x: Any, y: Any) -> Any:

@@ -1,0 +1,224 @@
+"""A training run's configuration: defaults, file, `--set`, options; every key known, every value of the right type.
+
+Imports `errors` and `registry`. Tables `[model] [task] [optimizer] [unroll]` hold the options of what they name.
+"""
+
+import inspect
+import tomllib
+import typing
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from minigrad import registry
+from minigrad.errors import UsageError, did_you_mean
+
+Table = dict[str, Any]
+TABLES = ("model", "task", "optimizer", "unroll")
+OPTIMIZERS = {"sgd": "SGD", "rmsprop": "RMSprop", "adam": "Adam", "adamw": "AdamW"}
+# What each top-level key holds. The model and the task are named by `name` in their tables.
+KEYS: dict[str, type] = {
+    "steps": int, "batch": int, "length": int, "hidden": int, "layers": int, "bidirectional": bool, "lr": float,
+    "clip": float, "seed": int, "device": str, "trace": str,
+}  # fmt: skip
+DEFAULTS: Table = {
+    "batch": 32, "hidden": 128, "layers": 1, "bidirectional": False, "lr": 1e-3, "clip": 1.0, "seed": 0,
+    "device": "cpu", "trace": "time",
+}  # fmt: skip
+SIZES = {"steps": 10**9, "batch": 10**6, "length": 10**7, "hidden": 10**5, "layers": 1000}
+CHOICES = {"device": ("cpu",), "trace": ("off", "params", "time")}
+NAMED_BY = {"optimizer": "adam", "unroll": "full"}  # tables that a top-level option names, with the default
+
+
+def read_toml(path: str | Path) -> Table:
+    """Read a TOML file.
+
+    Raises:
+        UsageError: if it is missing, not UTF-8, or not TOML.
+    """
+    try:
+        return tomllib.loads(Path(path).read_text("utf-8"))
+    except OSError as error:
+        raise UsageError(f"the configuration {path}: {error.strerror}.") from None
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise UsageError(f"the configuration {path} is not TOML: {error}.") from None
+
+
+def parse_setting(text: str) -> tuple[str, Any]:
+    """`key=value` -> (key, value); the value as TOML reads it, else as text.
+
+    Raises:
+        UsageError: without a key or an equals sign.
+    """
+    key, equals, value = text.partition("=")
+    if not equals or not key.strip():
+        raise UsageError(f"--set takes key=value, not {text!r}. For example --set nonlinearity=relu.")
+    try:
+        return key.strip(), tomllib.loads(f"v = {value}")["v"]
+    except tomllib.TOMLDecodeError:
+        return key.strip(), value.strip()
+
+
+def _signature(target: Any, leave_out: tuple[str, ...]) -> dict[str, Any]:
+    """The options that a class or function takes, with their types."""
+    try:
+        hints = typing.get_type_hints(target.__init__ if inspect.isclass(target) else target)
+    except (NameError, TypeError):
+        hints = {}
+    found = {}
+    for p in inspect.signature(target).parameters.values():
+        if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY) and p.name not in leave_out:
+            found[p.name] = hints.get(p.name, object)
+    return found
+
+
+def known_options(model: str, task: str, optimizer: str, unroll: str) -> dict[str, dict[str, Any]]:
+    """For each table the keys that its plugin takes, with their types."""
+    from minigrad import optim
+
+    is_cell = model in registry.names("cells")
+    target = registry.load("cells" if is_cell else "models", model)
+    skip = ("input_size", "hidden_size") if is_cell else ("task",)
+    return {
+        "model": _signature(target, skip) | ({"dropout": float} if is_cell else {}),
+        "task": _signature(registry.load("tasks", task), ("length",)),
+        "optimizer": _signature(getattr(optim, OPTIMIZERS[optimizer]), ("params", "lr")),
+        "unroll": _signature(registry.load("unrolls", unroll), ()),
+    }
+
+
+class Resolver:
+    """Collects keys from weaker to stronger sources, and checks each against what is known."""
+
+    def __init__(self, model: str, task: str, optimizer: str | None, unroll: str | None) -> None:
+        self.names = {"model": model, "task": task, "optimizer": optimizer or "adam", "unroll": unroll or "full"}
+        if self.names["optimizer"] not in OPTIMIZERS:
+            raise UsageError(
+                f"no optimizer is called {optimizer!r}.{did_you_mean(str(optimizer), OPTIMIZERS)} "
+                f"There are: {', '.join(OPTIMIZERS)}."
+            )
+        self.known = known_options(**self.names)
+        self.top: Table = dict(DEFAULTS)
+        self.tables: dict[str, Table] = {table: {} for table in TABLES}
+
+    def suggest(self, suggestions: Mapping[str, Any]) -> None:
+        """Take a task's advice, where the model has such an option."""
+        for key, value in suggestions.items():
+            if key in KEYS:
+                self.top[key] = value
+            elif key in self.known["model"]:
+                self.tables["model"][key] = value
+
+    def add(self, source: str, keys: Mapping[str, Any]) -> None:
+        """Take keys from a file, from `--set`, or from options; `table.key` and bare keys alike.
+
+        Raises:
+            UsageError: for an unknown or ambiguous key, or a value of another type.
+        """
+        for key, value in keys.items():
+            if key in TABLES and isinstance(value, Mapping):
+                self.add(source, {f"{key}.{inner}": v for inner, v in value.items()})
+                continue
+            table, name = self._place(source, key)
+            kind = KEYS[name] if not table else self.known[table][name]
+            value = _typed(f"{source}: {key}", value, kind)  # noqa: PLW2901
+            if not table:
+                _check_range(source, name, value)
+            (self.tables[table] if table else self.top)[name] = value
+
+    def _place(self, source: str, key: str) -> tuple[str, str]:
+        table, dot, name = key.partition(".")
+        if dot and table in TABLES and name in self.known[table]:
+            return table, name
+        if not dot and key in KEYS:
+            return "", key
+        homes = [t for t in TABLES if key in self.known[t]]
+        if len(homes) == 1:
+            return homes[0], key
+        if len(homes) > 1:
+            raise UsageError(f"{source}: {key!r} is an option of {' and of '.join(homes)}. Say {homes[0]}.{key}, for example.")
+        everything = [*KEYS, *(f"{t}.{k}" for t in TABLES for k in self.known[t]), *(k for t in TABLES for k in self.known[t])]
+        mine = ", ".join(f"{t}.{k}" for t in TABLES for k in self.known[t])
+        raise UsageError(
+            f"{source}: there is no option {key!r} for {self.names['model']} on {self.names['task']}."
+            f"{did_you_mean(key, everything)} Options: {', '.join(KEYS)}, {mine}."
+        )
+
+    def resolved(self) -> Table:
+        """The whole configuration as it is written to `config.toml`."""
+        tables = {table: {"name": self.names[table], **self.tables[table]} for table in TABLES}
+        return {**{k: self.top[k] for k in KEYS if k in self.top}, **tables}
+
+
+def _typed(where: str, value: Any, kind: Any) -> Any:
+    """The value as its key wants it.
+
+    Raises:
+        UsageError: if it is of another type.
+    """
+    kinds = typing.get_args(kind) or (kind,)
+    if object in kinds or Any in kinds:
+        return value
+    if type(value) is int and float in kinds and int not in kinds:
+        value = float(value)
+    if not any(type(value) is k for k in kinds):
+        words = {int: "an integer", float: "a number", str: "text", bool: "true or false", type(None): "none"}
+        wanted = " or ".join(words.get(k, str(k)) for k in kinds if k is not type(None))
+        raise UsageError(f"{where} must be {wanted}, not {value!r}.")
+    return value
+
+
+def _check_range(source: str, name: str, value: Any) -> None:
+    if name in SIZES and not 1 <= value <= SIZES[name]:
+        raise UsageError(f"{source}: {name} must be from 1 to {SIZES[name]}, not {value}.")
+    if name in ("lr", "clip") and not 0 < value < float("inf"):
+        raise UsageError(f"{source}: {name} must be a number above 0, not {value}.")
+    if name == "seed" and not 0 <= value < 2**63:
+        raise UsageError(f"{source}: seed must be an integer from 0 on, not {value}.")
+    if name in CHOICES and value not in CHOICES[name]:
+        raise UsageError(
+            f"{source}: {name} must be one of {', '.join(CHOICES[name])}, not {value!r}.{did_you_mean(value, CHOICES[name])}"
+        )
+
+
+def resolve(
+    model: str | None,
+    task: str | None,
+    *,
+    file: Mapping[str, Any] | None = None,
+    settings: Mapping[str, Any] | None = None,
+    options: Mapping[str, Any] | None = None,
+    file_name: str = "the configuration",
+) -> Table:
+    """Put a configuration together: options beat `settings`, they beat the file, it beats the task's advice.
+
+    Raises:
+        UsageError: for anything unknown, missing or of the wrong type.
+    """
+    from_file = {k: dict(v) if isinstance(v, Mapping) else v for k, v in (file or {}).items()}
+    given = dict(options or {})
+    names: dict[str, str | None] = {"model": model, "task": task}
+    names |= {table: given.pop(table, None) for table in NAMED_BY}
+    for table in TABLES:
+        inner = from_file.get(table)
+        name = inner.pop("name", None) if isinstance(inner, dict) else from_file.pop(table, None)
+        names[table] = names[table] or _typed(f"{file_name}: {table}", name, str | type(None))  # type: ignore[operator]
+    for table in ("model", "task"):
+        if not names[table]:
+            raise UsageError(f"which {table}? For example: minigrad train lstm --task copy.")
+    resolver = Resolver(str(names["model"]), str(names["task"]), names["optimizer"], names["unroll"])
+    sources = ((file_name, from_file), ("--set", settings or {}), ("options", given))
+    for source, keys in sources:
+        resolver.add(source, keys)
+    task_class = registry.load("tasks", str(names["task"]))
+    advice = getattr(make_task(task_class, resolver.resolved()), "suggests", {})
+    resolver.suggest(advice)
+    for source, keys in sources:  # once more, for what is said beats what is advised
+        resolver.add(source, keys)
+    return resolver.resolved()
+
+
+def make_task(task_class: Any, config: Table) -> Any:
+    """The task that a configuration describes."""
+    options = {k: v for k, v in config["task"].items() if k != "name"}
+    return task_class(**({"length": config["length"]} if "length" in config else {}), **options)

@@ -1,0 +1,18 @@
+"""Full backpropagation through time (Werbos 1990): the gradient goes back through every step of the sequence."""
+
+from collections.abc import Callable
+from typing import Any
+
+import minigrad as mg
+
+
+class Full:
+    """One forward over the whole sequence, one backward."""
+
+    def run(self, model: Any, batch: mg.Batch, loss: Callable[[Any, mg.Batch], Any]) -> tuple[Any, Any]:
+        """Add the gradients up in the parameters; return (loss, outputs)."""
+        ys, _ = model(batch.xs, lengths=batch.lengths)
+        value = loss(ys, batch)
+        if mg.isfinite(value):
+            value.backward()
+        return value, ys
