@@ -5,6 +5,7 @@ lists plugins stays quick. Submodules are `mg.nn mg.optim mg.registry mg.check`.
 """
 
 import importlib
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -12,14 +13,13 @@ if TYPE_CHECKING:
     from minigrad.api import *  # noqa: F403
 
 __version__ = "0.1.0"
-_SUBMODULES = ("check", "errors", "nn", "optim", "random", "registry")
 
 
 def __getattr__(name: str) -> Any:
-    if name in _SUBMODULES:
-        return importlib.import_module(f"minigrad.{name}")
     if name.startswith("__"):
         raise AttributeError(name)
+    if find_spec(f"minigrad.{name}"):  # a file; none has the name of a function
+        return importlib.import_module(f"minigrad.{name}")
     api = importlib.import_module("minigrad.api")
     if name not in api.__all__:
         from minigrad.errors import did_you_mean
@@ -30,4 +30,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_SUBMODULES, *importlib.import_module("minigrad.api").__all__})
+    return sorted({*globals(), *importlib.import_module("minigrad.api").__all__})

@@ -27,6 +27,7 @@ DEFAULTS: Table = {
 }  # fmt: skip
 SIZES = {"steps": 10**9, "batch": 10**6, "length": 10**7, "hidden": 10**5, "layers": 1000}
 CHOICES = {"device": ("cpu",), "trace": ("off", "params", "time")}
+UNSOLVABLE_STEPS = 1000  # where a task does not say when it is solved
 NAMED_BY = {"optimizer": "adam", "unroll": "full"}  # tables that a top-level option names, with the default
 
 
@@ -211,8 +212,10 @@ def resolve(
     for source, keys in sources:
         resolver.add(source, keys)
     task_class = registry.load("tasks", str(names["task"]))
-    advice = getattr(make_task(task_class, resolver.resolved()), "suggests", {})
-    resolver.suggest(advice)
+    made = make_task(task_class, resolver.resolved())
+    if getattr(made, "solved", None) is None:
+        resolver.suggest({"steps": UNSOLVABLE_STEPS})
+    resolver.suggest(getattr(made, "suggests", {}))
     for source, keys in sources:  # once more, for what is said beats what is advised
         resolver.add(source, keys)
     return resolver.resolved()

@@ -27,6 +27,7 @@ from minigrad.tree import paths
 
 Record = dict[str, Any]
 CHECKPOINT_SECONDS = 10.0
+MOST_STEPS = 20_000  # of a run that stops when the task is solved
 RECENT = 20  # batches that a loss or accuracy is averaged over before a task counts as solved
 
 
@@ -180,8 +181,8 @@ class Run:
 
     # --- training ---
 
-    def records(self, stop: Callable[[], bool] = lambda: False, until_solved: bool = False) -> Iterator[Record]:
-        """Train, giving a record after each step, until all steps ran, `stop()`, or the task is solved if asked for.
+    def records(self, stop: Callable[[], bool] = lambda: False) -> Iterator[Record]:
+        """Train, giving a record after each step, until `stop()` or all `steps` ran; without `steps`, until solved.
 
         Raises:
             DivergedError: for a loss or gradient that is not finite; the last good checkpoint stays.
@@ -190,7 +191,8 @@ class Run:
         began = time.monotonic() - self.seconds
         saved = time.monotonic()
         try:
-            while self.step < self.config["steps"] and not (until_solved and self.solved):
+            total, until_solved = self.config.get("steps", MOST_STEPS), "steps" not in self.config
+            while self.step < total and not (until_solved and self.solved):
                 record = self._one_step()
                 self.seconds = time.monotonic() - began
                 record["seconds"] = round(self.seconds, 6)

@@ -20,7 +20,7 @@ class Adding:
         if length < 2:
             raise mg.errors.UsageError(f"adding: length must be 2 or more, one mark in each half, not {length}.")
         self.length = length
-        self.suggests = {"lr": 2e-3, "batch": 50, "forget_bias": 1.0, "steps": 20_000}
+        self.suggests = {"lr": 2e-3, "batch": 50, "forget_bias": 1.0}
 
     def batch(self, rng: np.random.Generator, size: int) -> mg.Batch:
         """xs [length, B, 2], targets [B]."""

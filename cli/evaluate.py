@@ -1,0 +1,72 @@
+"""`minigrad eval`: how good a saved run is, on data it has not seen."""
+
+import json
+from math import log
+from pathlib import Path
+from typing import Any
+
+import click
+
+from minigrad.errors import UsageError
+from minigrad_cli.view import percent
+
+
+@click.command("eval", short_help="Loss and accuracy of a saved run.")
+@click.argument("run_folder", metavar="RUN")
+@click.option("--length", type=int, help="Evaluate at another length than trained.")
+@click.option("--batches", type=click.IntRange(1), default=20, show_default=True, help="Batches to average over.")
+@click.option("--sample", type=click.IntRange(1), help="Generate that many characters (tasks that can).")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the sample.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+def evaluate(
+    run_folder: str, length: int | None, batches: int, sample: int | None, seed: int, as_json: bool
+) -> None:
+    """Loss and accuracy of RUN on fresh data, from the held-out part where the task has one.
+
+    \b
+    minigrad eval runs/lstm-copy-1
+    minigrad eval runs/lstm-copy-1 --length 40
+    minigrad eval runs/lstm-charlm-1 --sample 200
+    """
+    from minigrad import checkpoint, train
+
+    config = checkpoint.read_config(run_folder)
+    found = checkpoint.read(run_folder)
+    if found is None:
+        raise UsageError(f"{run_folder} has no checkpoint yet. Go on with it: minigrad train --resume {run_folder}.")
+    if length is not None:
+        if length < 1:
+            raise UsageError(f"--length must be 1 or more, not {length}.")
+        config["length"] = length
+    run = train.Run(config, None)
+    arrays, state = found
+    run.model.load_state_dict({k.removeprefix("model."): a for k, a in arrays.items() if k.startswith("model.")})
+    run.step = state["step"]
+    result = train.evaluate(run, batches=batches)
+    if run.task.loss == "cross_entropy":
+        result["bits"] = result["loss"] / log(2)
+    if sample is not None:
+        result["sample"] = _sample(run, sample, seed)
+    if as_json:
+        click.echo(json.dumps({"run": str(Path(run_folder)), **result}))
+        return
+    _print(run, result)
+
+
+def _sample(run: Any, count: int, seed: int) -> str:
+    import numpy as np
+
+    draw = getattr(run.task, "sample", None)
+    if draw is None:
+        raise UsageError(f"the task {run.config['task']['name']} cannot generate. --sample is for tasks such as charlm.")
+    return str(draw(run.model, np.random.default_rng(seed), count))
+
+
+def _print(run: Any, result: dict[str, Any]) -> None:
+    bits = f"  ({result['bits']:.3f} bits a symbol)" if "bits" in result else ""
+    click.echo(f"after {result['steps']} steps, on {result['batches']} fresh batches of {run.config['batch']}")
+    click.echo(f"loss      {result['loss']:.4f}  (baseline {result['baseline']:.4f}){bits}")
+    if result["accuracy"] is not None:
+        click.echo(f"accuracy  {percent(result['accuracy'])}")
+    if "sample" in result:
+        click.echo(f"\n{result['sample']}")

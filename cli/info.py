@@ -1,0 +1,36 @@
+"""`minigrad info`: what a bug report needs."""
+
+import json
+import os
+import platform
+from importlib.metadata import version
+
+import click
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+def info(as_json: bool) -> None:
+    """Versions, threads, cache and devices."""
+    from minigrad import __version__, device, jit
+
+    folder = jit.cache_folder()
+    files = [f for f in folder.rglob("*") if f.is_file()] if folder.is_dir() else []
+    found = {
+        "minigrad": __version__,
+        "python": platform.python_version(),
+        **{name: version(name) for name in ("numpy", "numba", "click", "rich", "safetensors")},
+        "platform": platform.platform(),
+        "cores": os.cpu_count(),
+        "BLAS threads": os.environ["OPENBLAS_NUM_THREADS"],
+        "devices": ", ".join(device.DEVICES),
+        "kernel cache": str(folder),
+        "cached files": len(files),
+        "cached bytes": sum(f.stat().st_size for f in files),
+    }
+    if as_json:
+        click.echo(json.dumps({key.replace(" ", "_").lower(): value for key, value in found.items()}))
+        return
+    width = max(map(len, found))
+    for key, value in found.items():
+        click.echo(f"{key.ljust(width)}  {value}")

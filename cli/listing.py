@@ -1,0 +1,81 @@
+"""`minigrad models | tasks | plugins`: what is installed, read from metadata alone."""
+
+import json
+
+import click
+
+from minigrad import registry
+
+JSON = click.option("--json", "as_json", is_flag=True, help="One JSON array on stdout.")
+
+
+def _table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
+    """Columns as wide as they need; plain text, so that it can be cut and grepped."""
+    widths = [max(len(row[i]) for row in [header, *rows]) for i in range(len(header))]
+    for row in [header, *rows]:
+        click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def _list(kinds: tuple[str, ...], as_json: bool) -> None:
+    found = sorted((e for kind in kinds for e in registry.entries(kind)), key=lambda e: e.name)
+    if as_json:
+        rows = [{"name": e.name, "kind": e.kind, "distribution": e.distribution, "version": e.version} for e in found]
+        click.echo(json.dumps(rows))
+        return
+    _table(("name", "from"), [(e.name, f"{e.distribution} {e.version}") for e in found])
+
+
+@click.command()
+@JSON
+def models(as_json: bool) -> None:
+    """List the models that `minigrad train` takes; every cell is one."""
+    _list(("cells", "models"), as_json)
+
+
+@click.command()
+@JSON
+def tasks(as_json: bool) -> None:
+    """List the tasks that `minigrad train --task` takes."""
+    _list(("tasks",), as_json)
+
+
+@click.command()
+@JSON
+@click.option("--load", "load_them", is_flag=True, help="Import each plugin; say what is broken and why.")
+def plugins(as_json: bool, load_them: bool) -> int:
+    """List every plugin and where it comes from; import none unless asked to.
+
+    Exit code 4 if --load, or MINIGRAD_STRICT_PLUGINS=1, finds a broken one.
+    """
+    import os
+
+    strict = os.environ.get("MINIGRAD_STRICT_PLUGINS") == "1"
+    rows, broken = [], False
+    for kind in registry.KINDS:
+        for entry in registry.entries(kind):
+            state, reason = ("listed", "")
+            if load_them or strict:
+                state, reason = _try(entry.kind, entry.name)
+            broken = broken or state == "broken"
+            rows.append((entry.name, entry.kind, entry.distribution, entry.version, state, reason))
+    header = ("name", "kind", "distribution", "version", "state", "reason")
+    if as_json:
+        click.echo(json.dumps([dict(zip(header, row, strict=True)) for row in rows]))
+    else:
+        _table(header, rows)
+    return 4 if broken else 0
+
+
+def _try(kind: str, name: str) -> tuple[str, str]:
+    """Load a plugin; what it prints while it is imported goes nowhere."""
+    import contextlib
+    import io
+
+    from minigrad.errors import MinigradError
+
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            registry.load(kind, name)
+    except MinigradError as error:
+        return "broken", str(error)
+    return "loaded", ""

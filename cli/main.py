@@ -1,0 +1,130 @@
+"""The entry point: the command group, and the one place where an error becomes a paragraph and an exit code.
+
+Nothing heavy is imported here: `minigrad --help` must be quick, so each command's module is loaded when it is called.
+"""
+
+import importlib
+import os
+import sys
+from typing import Any
+
+import click
+
+# One BLAS thread: at these sizes a second one gains nothing and spins on the core that others need.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+COMMANDS = {
+    "train": ("train", "Train a model on a task; show loss and gradient norms; save a run."),
+    "eval": ("evaluate", "Loss and accuracy of a saved run on fresh data."),
+    "models": ("listing", "List the models, importing none."),
+    "tasks": ("listing", "List the tasks, importing none."),
+    "plugins": ("listing", "List every plugin and where it comes from."),
+    "info": ("info", "Versions, threads, cache and devices."),
+}
+
+
+class Group(click.Group):
+    """Built-in commands by name, and those of plugins; a module is imported when its command is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Built-in commands in the order of use, then plugins' commands."""
+        from minigrad import registry
+
+        return [*COMMANDS, *(name for name in registry.names("commands") if name not in COMMANDS)]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command itself; a plugin's is imported here."""
+        from minigrad import registry
+
+        if cmd_name in COMMANDS:
+            module = importlib.import_module(f"minigrad_cli.{COMMANDS[cmd_name][0]}")
+            return getattr(module, {"eval": "evaluate"}.get(cmd_name, cmd_name))
+        if cmd_name not in registry.names("commands"):
+            return None
+        command = registry.load("commands", cmd_name)
+        if not isinstance(command, click.Command):
+            from minigrad.errors import PluginError
+
+            raise PluginError(f"the command {registry.find('commands', cmd_name)} is not a click command.")
+        return command
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        """Find a command, or name the nearest one."""
+        name = click.utils.make_str(args[0])
+        if not name.startswith("-") and name not in (known := self.list_commands(ctx)):
+            from minigrad.errors import did_you_mean
+
+            ctx.fail(f"there is no command {name!r}.{did_you_mean(name, known)} Commands: {', '.join(known)}.")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """A line for each command, without importing any."""
+        rows = [(name, COMMANDS[name][1] if name in COMMANDS else "(from a plugin)") for name in self.list_commands(ctx)]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
+
+
+def version() -> str:
+    """minigrad's version."""
+    from minigrad import __version__
+
+    return __version__
+
+
+@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(version(), message="minigrad %(version)s")
+def cli() -> None:
+    """Recurrent networks that are learned, and seen learning.
+
+    \b
+    minigrad train lstm --task copy         train, and watch the gradient go back through time
+    minigrad train gru --task adding --steps 2000 --length 100
+    minigrad train lstm --task charlm --set text=book.txt
+    """
+    if os.environ.get("MINIGRAD_STRICT_PLUGINS") == "1":
+        from minigrad import registry
+
+        for kind in registry.KINDS:
+            for name in registry.names(kind):
+                registry.load(kind if kind != "models" or name not in registry.names("cells") else "cells", name)
+
+
+def main() -> None:
+    """Run the command. Every known error ends in one paragraph on stderr and its exit code; see API's list of codes."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(args: list[str]) -> int:
+    """Run the command with these arguments and return its exit code."""
+    from minigrad.errors import MinigradError
+
+    try:
+        result = cli.main(args, prog_name="minigrad", standalone_mode=False)
+        sys.stdout.flush()
+        return result if isinstance(result, int) else 0
+    except click.exceptions.Exit as error:
+        return error.exit_code
+    except click.ClickException as error:
+        return _say(error.format_message(), 2 if isinstance(error, click.UsageError) else 1)
+    except MinigradError as error:
+        return _say(str(error), error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        return _say("interrupted.", 130)
+    except BrokenPipeError:
+        # Whoever read our output has gone; what is still buffered must not raise again at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except MemoryError as error:
+        return _say(f"out of memory: {error}. Make --hidden, --batch or --length smaller.", 1)
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        return _say(f"{where}{error.strerror or error}.", 1)
+
+
+def _say(message: str, code: int) -> int:
+    click.echo(f"minigrad: {message}", err=True)
+    return code
+
+
+if __name__ == "__main__":
+    main()

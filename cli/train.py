@@ -1,0 +1,173 @@
+"""`minigrad train`: put the configuration together, run, show, and say how it ended."""
+
+import json
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+
+from minigrad.errors import DivergedError, MinigradError, UsageError
+from minigrad_cli.progress import KINDS, choose
+from minigrad_cli.view import TrainView, clock, percent
+
+EXIT_INTERRUPTED = 130
+
+
+@click.command(short_help="Train a model on a task.")
+@click.argument("model", required=False)
+@click.option("--task", help="What to learn; `minigrad tasks` lists them.")
+@click.option("--steps", type=int, help="Run that many steps, no fewer. Without it: until solved.")
+@click.option("--batch", type=int, help="Sequences a step.  [32]")
+@click.option("--length", type=int, help="The task's own length.")
+@click.option("--hidden", type=int, help="Hidden size.  [128]")
+@click.option("--layers", type=int, help="Recurrent layers.  [1]")
+@click.option("--bidirectional", is_flag=True, default=None, help="Read the sequence from both ends.")
+@click.option("--lr", type=float, help="Learning rate.  [the task's advice, or 0.001]")
+@click.option("--optimizer", help="sgd, rmsprop, adam or adamw.  [adam]")
+@click.option("--clip", type=float, help="Largest gradient norm.  [1]")
+@click.option("--seed", type=int, help="Of weights and data.  [0]")
+@click.option("--unroll", help="How far a gradient goes back in time.  [full]")
+@click.option("--device", help="Where to compute: cpu.")
+@click.option("--trace", help="off, params or time: which gradient norms are kept.  [time]")
+@click.option("--out", help="Folder of the new run.  [runs/MODEL-TASK-N]")
+@click.option("--resume", metavar="RUN", help="Go on with a run; needs no model and no task.")
+@click.option("--config", "config_file", metavar="FILE.toml", help="Read options from a file.")
+@click.option("--set", "settings", metavar="KEY=VALUE", multiple=True, help="An option of the model, task, ….")
+@click.option("--progress", type=click.Choice(KINDS), default="auto", show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout at the end.")
+@click.option("--dry-run", is_flag=True, help="Print the resolved configuration and write nothing.")
+def train(
+    model: str | None,
+    config_file: str | None,
+    settings: tuple[str, ...],
+    out: str | None,
+    resume: str | None,
+    progress: str,
+    as_json: bool,
+    dry_run: bool,
+    **options: Any,
+) -> int:
+    """Train MODEL on a task, watch the gradient go back through time, and save a run.
+
+    \b
+    minigrad train lstm --task copy
+    minigrad train gru --task adding --length 100 --steps 2000
+    minigrad train --resume runs/lstm-copy-1 --steps 4000
+
+    Ctrl-C finishes the step, saves, and ends with exit code 130.
+    """
+    from minigrad.config import parse_setting, read_toml, resolve
+
+    given = {key: value for key, value in options.items() if value is not None}
+    task = given.pop("task", None)
+    if resume is not None:
+        forbidden = [name for name, value in (("MODEL", model), ("--task", task), ("--config", config_file), ("--out", out)) if value]
+        forbidden += ["--set"] * bool(settings) + [f"--{key}" for key in given if key != "steps"]
+        config = _resumed(resume, forbidden, given.get("steps"))
+    else:
+        config = resolve(
+            model,
+            task,
+            file=read_toml(config_file) if config_file else {},
+            file_name=config_file or "",
+            settings=dict(parse_setting(text) for text in settings),
+            options=given,
+        )
+    if dry_run:
+        _print_config(config, as_json)
+        return 0
+    return _train(config, resume=resume, out=out, progress=progress, as_json=as_json)
+
+
+def _resumed(run: str, forbidden: list[str], steps: int | None) -> dict[str, Any]:
+    """The configuration of a run that is to go on, with another total of steps if one was given."""
+    from minigrad.checkpoint import read_config
+
+    config = read_config(run)
+    if forbidden:
+        raise UsageError(f"--resume goes on with {run} as it is; only --steps may change, not {', '.join(forbidden)}. Start a new run for that.")
+    if steps is not None:
+        if steps < 1:
+            raise UsageError(f"options: steps must be 1 or more, not {steps}.")
+        config["steps"] = steps
+    return config
+
+
+def _print_config(config: dict[str, Any], as_json: bool) -> None:
+    import tomli_w
+
+    click.echo(json.dumps(config) if as_json else tomli_w.dumps(config), nl=as_json)
+
+
+def _train(config: dict[str, Any], *, resume: str | None, out: str | None, progress: str, as_json: bool) -> int:
+    from minigrad import checkpoint, jit
+    from minigrad.train import Run
+
+    name = f"{config['model']['name']}-{config['task']['name']}"
+    run = Run(config, Path(resume) if resume is not None else None)  # whatever is wrong shows before a folder is made
+    if resume is None:
+        run.folder = checkpoint.new_folder(out, name)
+    elif not run.restore():
+        click.echo(f"minigrad: {resume} was stopped before its first checkpoint: it starts over.", err=True)
+    assert run.folder is not None
+    checkpoint.write_config(run.folder, config)
+    title = f"{config['model']['name']} on {config['task']['name']}"
+    shown = choose(progress, TrainView(title, config.get("steps"), float(run.task.baseline)))
+    jit.Kernel.listener = lambda kernel: shown.note(f"compiling {kernel} (once)…")
+    shown.note(f"{title}: {sum(p.size for p in run.model.parameters()):,} parameters, run {run.folder}")
+    error: MinigradError | None = None
+    with _stop_on_signal() as stop:
+        try:
+            with shown.running():
+                for record in run.records(stop):
+                    shown.view.update(record)
+                    shown.show()
+                shown.show(last=True)
+        except DivergedError as diverged:
+            error = diverged
+    _report(run, as_json)
+    if error is not None:
+        raise error
+    return EXIT_INTERRUPTED if run.status == "interrupted" else 0
+
+
+@contextmanager
+def _stop_on_signal() -> Iterator[Callable[[], bool]]:
+    """Turn Ctrl-C and a polite kill into a question to ask after each step; the second one interrupts at once."""
+    asked = []
+
+    def ask(number: int, _frame: Any) -> None:
+        asked.append(number)
+        signal.signal(number, before[number])
+
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield lambda: bool(asked)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _report(run: Any, as_json: bool) -> None:
+    """The result, on stdout."""
+    summary = run.summary()
+    if as_json:
+        click.echo(json.dumps(summary))
+        return
+    words = {
+        "solved": f"solved at step {summary['steps']}",
+        "finished": f"{summary['steps']} steps done" + (", solved" if summary["solved"] else ""),
+        "interrupted": f"interrupted after step {summary['steps']}",
+        "diverged": f"diverged after step {summary['steps']}",
+    }
+    click.echo(f"{words[summary['status']]} in {clock(summary['seconds'])}")
+    if summary["loss"] is not None:
+        click.echo(f"loss      {summary['loss']:.4f}  (baseline {summary['baseline']:.4f}, mean of the last {len(run.recent)} steps)")
+    if summary["accuracy"] is not None:
+        click.echo(f"accuracy  {percent(summary['accuracy'])}")
+    click.echo(f"run       {summary['run']}")
+    if summary["status"] == "interrupted":
+        click.echo(f"go on with: minigrad train --resume {summary['run']}")
