@@ -42,7 +42,7 @@ def _samples(rng: np.random.Generator) -> Any:
 
 def _reduction(name: str, forward: Any, vjp: Any, dtype: Any = None) -> Any:
     def type_rule(x: Any, *, axes: Shape, keepdims: bool) -> ArrayType:
-        if name in ("max", "min") and any(x.shape[a] == 0 for a in axes):
+        if name in ("max", "min") and 0 in [x.shape[a] for a in axes]:
             raise ShapeError(f"{name}: shape {list(x.shape)} has no element along axis {axes}.")
         found = np.sum(np.empty(0, x.dtype)).dtype if name == "sum" else dtype or x.dtype
         return ArrayType(_reduced(x, axes, keepdims), np.dtype(found))

@@ -1,0 +1,81 @@
+"""The house holds: imports go down the floors only, without circles, and Numba stands behind one door."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+# Within a floor a file may import those before it.
+FLOORS = [
+    ["errors", "arraytype", "tree", "files"],
+    ["core", "device", "jit"],
+    ["kernels", "kernels.cpu", "kernels.rows", "ops", "ops.elementwise", "ops.shape", "ops.reduce", "ops.index",
+     "ops.linalg", "ops.create", "ops.operators"],
+    ["random", "tape", "eager", "functional"],
+    ["recurrence", "batch", "weights", "api"],
+    ["nn.module", "nn.layers", "nn.losses", "registry", "nn.recurrent", "nn", "optim", "check", "config", "checkpoint",
+     "train"],
+]  # fmt: skip
+ORDER = {name: (floor, place) for floor, names in enumerate(FLOORS) for place, name in enumerate(names)}
+# `late` imports stand inside a function, where an op's rule needs an op that is declared further on.
+LATE = {("ops.reduce", "ops.index"), ("eager", "core"), ("nn.recurrent", "registry")}
+
+
+def module_of(path: Path) -> str:
+    name = ".".join(path.relative_to(ROOT / "minigrad").with_suffix("").parts)
+    return name.removesuffix(".__init__")
+
+
+def imports(path: Path, package: str = "minigrad"):
+    """(module, whether at the top of the file) for every import of ours, and of Numba."""
+    tree = ast.parse(path.read_text())
+    top = {id(node) for node in tree.body}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, id(node) in top) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            for alias in node.names:
+                inner = f"{node.module}.{alias.name}"
+                is_module = (ROOT / inner.replace(".", "/")).with_suffix(".py").exists() or (ROOT / inner.replace(".", "/")).is_dir()
+                yield (inner if is_module else node.module), id(node) in top
+
+
+LIBRARY = sorted(p for p in (ROOT / "minigrad").rglob("*.py") if p != ROOT / "minigrad" / "__init__.py")
+
+
+@pytest.mark.parametrize("path", LIBRARY, ids=lambda p: module_of(p))
+def test_imports_go_down(path: Path) -> None:
+    me = module_of(path)
+    assert me in ORDER, f"{me} stands on no floor: give it one in FLOORS, and in CONTRIBUTING.md"
+    for name, _ in imports(path):
+        if not name.startswith("minigrad."):
+            assert not name.startswith(("minigrad_plugins", "minigrad_cli")), f"{me} imports upward: {name}"
+            continue
+        other = name.removeprefix("minigrad.")
+        assert other in ORDER, f"{me} imports {other}, which stands on no floor"
+        assert ORDER[other] < ORDER[me] or (me, other) in LATE, f"{me} imports upward: {other}"
+
+
+def test_numba_is_imported_in_one_file() -> None:
+    where = [p for folder in ("minigrad", "plugins", "cli") for p in (ROOT / folder).rglob("*.py")
+             if any(name.split(".")[0] == "numba" for name, _ in imports(p))]  # fmt: skip
+    assert where == [ROOT / "minigrad" / "jit.py"]
+
+
+def test_plugins_use_the_public_door_only() -> None:
+    for path in (ROOT / "plugins").rglob("*.py"):
+        for name, _ in imports(path):
+            if name.startswith("minigrad"):
+                assert name in ("minigrad", "minigrad.check") or name.startswith("minigrad_plugins"), f"{path}: {name}"
+
+
+def test_no_file_is_named_like_a_function() -> None:
+    from minigrad import api
+
+    files = {module_of(p).split(".")[0] for p in LIBRARY}
+    assert files & set(api.__all__) == set()
+
+
+def test_the_list_names_no_file_that_is_gone() -> None:
+    assert set(ORDER) == {module_of(p) for p in LIBRARY}
