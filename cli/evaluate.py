@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import click
+from minigrad_cli.words import percent
 
 from minigrad.errors import UsageError
-from minigrad_cli.view import percent
 
 
 @click.command("eval", short_help="Loss and accuracy of a saved run.")
@@ -18,9 +18,7 @@ from minigrad_cli.view import percent
 @click.option("--sample", type=click.IntRange(1), help="Generate that many characters (tasks that can).")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the sample.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
-def evaluate(
-    run_folder: str, length: int | None, batches: int, sample: int | None, seed: int, as_json: bool
-) -> None:
+def evaluate(run_folder: str, length: int | None, batches: int, sample: int | None, seed: int, as_json: bool) -> None:
     """Loss and accuracy of RUN on fresh data, from the held-out part where the task has one.
 
     \b
@@ -58,7 +56,9 @@ def _sample(run: Any, count: int, seed: int) -> str:
 
     draw = getattr(run.task, "sample", None)
     if draw is None:
-        raise UsageError(f"the task {run.config['task']['name']} cannot generate. --sample is for tasks such as charlm.")
+        raise UsageError(
+            f"the task {run.config['task']['name']} cannot generate. --sample is for tasks such as charlm."
+        )
     return str(draw(run.model, np.random.default_rng(seed), count))
 
 

@@ -8,7 +8,6 @@ from contextlib import contextmanager
 
 from minigrad_cli.view import TrainView
 
-KINDS = ("auto", "bar", "lines", "none")
 LINE_SECONDS = 2.0
 
 

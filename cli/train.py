@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import click
+from minigrad_cli.words import clock, percent
 
 from minigrad.errors import DivergedError, MinigradError, UsageError
-from minigrad_cli.progress import KINDS, choose
-from minigrad_cli.view import TrainView, clock, percent
 
 EXIT_INTERRUPTED = 130
+PROGRESS = ("auto", "bar", "lines", "none")
 
 
 @click.command(short_help="Train a model on a task.")
@@ -36,7 +36,7 @@ EXIT_INTERRUPTED = 130
 @click.option("--resume", metavar="RUN", help="Go on with a run; needs no model and no task.")
 @click.option("--config", "config_file", metavar="FILE.toml", help="Read options from a file.")
 @click.option("--set", "settings", metavar="KEY=VALUE", multiple=True, help="An option of the model, task, ….")
-@click.option("--progress", type=click.Choice(KINDS), default="auto", show_default=True)
+@click.option("--progress", type=click.Choice(PROGRESS), default="auto", show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout at the end.")
 @click.option("--dry-run", is_flag=True, help="Print the resolved configuration and write nothing.")
 def train(
@@ -64,7 +64,11 @@ def train(
     given = {key: value for key, value in options.items() if value is not None}
     task = given.pop("task", None)
     if resume is not None:
-        forbidden = [name for name, value in (("MODEL", model), ("--task", task), ("--config", config_file), ("--out", out)) if value]
+        forbidden = [
+            name
+            for name, value in (("MODEL", model), ("--task", task), ("--config", config_file), ("--out", out))
+            if value
+        ]
         forbidden += ["--set"] * bool(settings) + [f"--{key}" for key in given if key != "steps"]
         config = _resumed(resume, forbidden, given.get("steps"))
     else:
@@ -88,7 +92,10 @@ def _resumed(run: str, forbidden: list[str], steps: int | None) -> dict[str, Any
 
     config = read_config(run)
     if forbidden:
-        raise UsageError(f"--resume goes on with {run} as it is; only --steps may change, not {', '.join(forbidden)}. Start a new run for that.")
+        raise UsageError(
+            f"--resume goes on with {run} as it is; only --steps may change, "
+            f"not {', '.join(forbidden)}. Start a new run for that."
+        )
     if steps is not None:
         if steps < 1:
             raise UsageError(f"options: steps must be 1 or more, not {steps}.")
@@ -103,6 +110,9 @@ def _print_config(config: dict[str, Any], as_json: bool) -> None:
 
 
 def _train(config: dict[str, Any], *, resume: str | None, out: str | None, progress: str, as_json: bool) -> int:
+    from minigrad_cli.progress import choose
+    from minigrad_cli.view import TrainView
+
     from minigrad import checkpoint, jit
     from minigrad.train import Run
 
@@ -165,7 +175,10 @@ def _report(run: Any, as_json: bool) -> None:
     }
     click.echo(f"{words[summary['status']]} in {clock(summary['seconds'])}")
     if summary["loss"] is not None:
-        click.echo(f"loss      {summary['loss']:.4f}  (baseline {summary['baseline']:.4f}, mean of the last {len(run.recent)} steps)")
+        click.echo(
+            f"loss      {summary['loss']:.4f}  (baseline {summary['baseline']:.4f}, "
+            f"mean of the last {len(run.recent)} steps)"
+        )
     if summary["accuracy"] is not None:
         click.echo(f"accuracy  {percent(summary['accuracy'])}")
     click.echo(f"run       {summary['run']}")

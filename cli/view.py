@@ -3,24 +3,13 @@
 from collections.abc import Iterator
 from typing import Any
 
+from minigrad_cli.charts import log_columns, spark
+from minigrad_cli.words import clock, percent
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.progress_bar import ProgressBar
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
-
-from minigrad_cli.charts import log_columns, spark
-
-
-def clock(seconds: float) -> str:
-    """`1:05` or `1:02:03`."""
-    whole = int(seconds)
-    hours, minutes, rest = whole // 3600, whole // 60 % 60, whole % 60
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
-
-
-def percent(accuracy: float | None) -> str:
-    """`95.0 %`, or nothing."""
-    return "" if accuracy is None else f"{100 * accuracy:.1f} %"
 
 
 class TrainView:
@@ -80,7 +69,12 @@ class TrainView:
         height = 5 if options.max_height is None or options.max_height >= 24 else 3
         for name, norms in list(r.get("time_grad_norm", {}).items())[: 2 if width >= 60 else 1]:
             yield Text("")
-            yield Text(f"‖dL/d {name}_t‖ over the {len(norms)} time steps t, log scale", style="bold", overflow="ellipsis", no_wrap=True)
+            yield Text(
+                f"‖dL/d {name}_t‖ over the {len(norms)} time steps t, log scale",
+                style="bold",
+                overflow="ellipsis",
+                no_wrap=True,
+            )
             for line in log_columns(norms, width, height):
                 yield Text(line, style="cyan", no_wrap=True)
         if parameters := r.get("param_grad_norm"):
@@ -97,9 +91,10 @@ class TrainView:
         head.truncate(width)
         return head
 
-    def _bar(self, r: dict[str, Any], width: int) -> Iterator[ProgressBar]:
+    def _bar(self, r: dict[str, Any], width: int) -> Iterator[ProgressBar | Segment]:
         if self.total is not None:
             yield ProgressBar(total=self.total, completed=r["step"], width=width)
+            yield Segment.line()
 
     def _curves(self, width: int) -> Table:
         rows = Table.grid(padding=(0, 1))
@@ -109,10 +104,20 @@ class TrainView:
         r, room = self.records[-1], max(width - 48, 8)
         losses = [x["loss"] for x in self.records]
         beside = f"baseline {self.baseline:.4f}" if width >= 60 else ""
-        rows.add_row("loss", f"{r['loss']:.4f}", Text(spark(losses, room, max(self.baseline, min(losses))), style="green"), beside)
+        rows.add_row(
+            "loss",
+            f"{r['loss']:.4f}",
+            Text(spark(losses, room, max(self.baseline, min(losses))), style="green"),
+            beside,
+        )
         if r.get("accuracy") is not None:
             rows.add_row("accuracy", percent(r["accuracy"]), spark([x["accuracy"] for x in self.records], room, 1.0))
-        rows.add_row("gradient", f"{r['grad_norm']:.3g}", spark([x["grad_norm"] for x in self.records], room), "norm before clipping" if width >= 60 else "")
+        rows.add_row(
+            "gradient",
+            f"{r['grad_norm']:.3g}",
+            spark([x["grad_norm"] for x in self.records], room),
+            "norm before clipping" if width >= 60 else "",
+        )
         return rows
 
     def _parameters(self, norms: dict[str, float], width: int) -> Iterator[Any]:

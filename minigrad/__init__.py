@@ -9,7 +9,12 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from minigrad import check, errors, nn, optim, random, registry
+    from minigrad import check as check
+    from minigrad import errors as errors
+    from minigrad import nn as nn
+    from minigrad import optim as optim
+    from minigrad import random as random
+    from minigrad import registry as registry
     from minigrad.api import *  # noqa: F403
 
 __version__ = "0.1.0"

@@ -52,7 +52,9 @@ def check_grads(f: Callable[..., Any], *arrays: Any, order: int = 1, seed: int =
         """A random sum of all results, so that every element counts differently."""
         leaves = [leaf for leaf in flatten(f(*values))[0] if leaf.dtype.kind == "f"]
         weights.extend(rng.normal(size=leaf.shape) for leaf in leaves[len(weights) :])
-        return sum((sum_(leaf * tensor(w)) for leaf, w in zip(leaves, weights, strict=True)), start=tensor(0.0, dtype="f8"))
+        return sum(
+            (sum_(leaf * tensor(w)) for leaf, w in zip(leaves, weights, strict=True)), start=tensor(0.0, dtype="f8")
+        )
 
     report = _compare(weighed, points, numbers)
     if order < 2:

@@ -33,7 +33,9 @@ def new_folder(out: str | None, name: str) -> Path:
         out = str(Path("runs") / f"{name}-{n}")
     folder = Path(out)
     if (folder / CONFIG).exists():
-        raise UsageError(f"{out} holds a run already. Go on with it: --resume {out}. Or name another folder with --out.")
+        raise UsageError(
+            f"{out} holds a run already. Go on with it: --resume {out}. Or name another folder with --out."
+        )
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if not os.access(folder, os.W_OK):

@@ -122,7 +122,7 @@ class Resolver:
                 continue
             table, name = self._place(source, key)
             kind = KEYS[name] if not table else self.known[table][name]
-            value = _typed(f"{source}: {key}", value, kind)  # noqa: PLW2901
+            value = _typed(f"{source}: {key}", value, kind)
             if not table:
                 _check_range(source, name, value)
             (self.tables[table] if table else self.top)[name] = value
@@ -137,8 +137,14 @@ class Resolver:
         if len(homes) == 1:
             return homes[0], key
         if len(homes) > 1:
-            raise UsageError(f"{source}: {key!r} is an option of {' and of '.join(homes)}. Say {homes[0]}.{key}, for example.")
-        everything = [*KEYS, *(f"{t}.{k}" for t in TABLES for k in self.known[t]), *(k for t in TABLES for k in self.known[t])]
+            raise UsageError(
+                f"{source}: {key!r} is an option of {' and of '.join(homes)}. Say {homes[0]}.{key}, for example."
+            )
+        everything = [
+            *KEYS,
+            *(f"{t}.{k}" for t in TABLES for k in self.known[t]),
+            *(k for t in TABLES for k in self.known[t]),
+        ]
         mine = ", ".join(f"{t}.{k}" for t in TABLES for k in self.known[t])
         raise UsageError(
             f"{source}: there is no option {key!r} for {self.names['model']} on {self.names['task']}."
@@ -178,7 +184,8 @@ def _check_range(source: str, name: str, value: Any) -> None:
         raise UsageError(f"{source}: seed must be an integer from 0 on, not {value}.")
     if name in CHOICES and value not in CHOICES[name]:
         raise UsageError(
-            f"{source}: {name} must be one of {', '.join(CHOICES[name])}, not {value!r}.{did_you_mean(value, CHOICES[name])}"
+            f"{source}: {name} must be one of {', '.join(CHOICES[name])}, not {value!r}."
+            f"{did_you_mean(value, CHOICES[name])}"
         )
 
 
@@ -203,7 +210,7 @@ def resolve(
     for table in TABLES:
         inner = from_file.get(table)
         name = inner.pop("name", None) if isinstance(inner, dict) else from_file.pop(table, None)
-        names[table] = names[table] or _typed(f"{file_name}: {table}", name, str | type(None))  # type: ignore[operator]
+        names[table] = names[table] or _typed(f"{file_name}: {table}", name, str | type(None))
     for table in ("model", "task"):
         if not names[table]:
             raise UsageError(f"which {table}? For example: minigrad train lstm --task copy.")

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 
 
-
 class Value:
     """What ops take and return: a Tensor, or a stand-in for one."""
 

@@ -152,7 +152,9 @@ class Tensor(Operators):
         import minigrad
         from minigrad.tree import tree_map
 
-        ours = getattr(minigrad, {"concatenate": "concat", "transpose": "permute_dims"}.get(name := function.__name__, name), None)
+        ours = getattr(
+            minigrad, {"concatenate": "concat", "transpose": "permute_dims"}.get(name := function.__name__, name), None
+        )
         if callable(ours):
             return ours(*args, **kwargs)
 
@@ -174,7 +176,9 @@ class Tensor(Operators):
 
     def _lose_no_gradient(self, what: str) -> None:
         if self.requires_grad and _mode.recording:
-            raise GradientError(f"{what} would lose its gradient ({show(self)}). Use t.detach(), or t.numpy(), to say so.")
+            raise GradientError(
+                f"{what} would lose its gradient ({show(self)}). Use t.detach(), or t.numpy(), to say so."
+            )
 
     def __bool__(self) -> bool:
         return bool(self.item())
@@ -208,7 +212,9 @@ class Tensor(Operators):
                 f"{show(self)} is part of a gradient's graph and cannot be changed in place. "
                 "Use mg.where, or write within `with mg.no_grad():` if it is a leaf."
             )
-        plain = tuple(np.asarray(k) if isinstance(k, Tensor) else k for k in (key if isinstance(key, tuple) else (key,)))
+        plain = tuple(
+            np.asarray(k) if isinstance(k, Tensor) else k for k in (key if isinstance(key, tuple) else (key,))
+        )
         with self.writing() as data:
             data[plain] = value.numpy() if isinstance(value, Tensor) else value
 
@@ -300,7 +306,7 @@ class Eager(Interpreter):
         values, arrays, first, traced = [], [], None, False
         for x in inputs:
             if type(x) not in SCALARS:
-                x = x if isinstance(x, Tensor) else self.lift(x)  # noqa: PLW2901
+                x = x if isinstance(x, Tensor) else self.lift(x)
                 first = x if first is None else first
                 traced = traced or x.edge is not None
                 arrays.append(x._data)

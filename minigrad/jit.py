@@ -54,13 +54,14 @@ class Kernel:
         import numba
 
         folder = _private_folder(cache_folder() / "kernels")
-        before = numba.config.CACHE_DIR
+        settings: Any = numba.config
+        before = settings.CACHE_DIR
         try:  # Numba reads the setting when the function is made; a user's own kernels keep theirs
             if folder is not None:
-                numba.config.CACHE_DIR = str(folder)
+                settings.CACHE_DIR = str(folder)
             jitted = numba.njit(cache=folder is not None, error_model="numpy", fastmath=FASTMATH)(self.python)
         finally:
-            numba.config.CACHE_DIR = before
+            settings.CACHE_DIR = before
         self._watch(jitted)
         return jitted
 

@@ -99,7 +99,12 @@ class RMSprop(Optimizer):
     slots = ("square",)
 
     def __init__(
-        self, params: Iterable[Parameter], lr: float = 0.01, alpha: float = 0.99, eps: float = 1e-8, weight_decay: float = 0.0
+        self,
+        params: Iterable[Parameter],
+        lr: float = 0.01,
+        alpha: float = 0.99,
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
     ) -> None:
         super().__init__(params, lr)
         self.alpha, self.eps, self.weight_decay = alpha, eps, weight_decay

@@ -7,6 +7,7 @@ module or the function, whichever was imported first.)
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from math import isqrt
 from typing import Any
 
@@ -58,7 +59,9 @@ def scan(
     tensor([3.])
     """
     if compiled:
-        raise ScanError("scan(compiled=True): this version has no compiled path. Use compiled=None: the loop runs eagerly.")
+        raise ScanError(
+            "scan(compiled=True): this version has no compiled path. Use compiled=None: the loop runs eagerly."
+        )
     steps = _Steps(cell, carry, xs, lengths, reverse)
     for scans in _tracing.active:
         steps.traces.append(ScanTrace(steps.length, steps.carry))
@@ -93,7 +96,7 @@ def _in_segments(steps: "_Steps", k: int, starts: list[int]) -> tuple[list[Tenso
     n, carry, ys = len(steps.carry), steps.carry, {}
     for s in reversed(range(len(starts))) if steps.reverse else range(len(starts)):
         part = [p[s] for p in pieces]
-        outs = fold(lambda c=carry, p=part, s=s: steps.run(c, p, starts[s]), heard=steps.heard, again=True)
+        outs = fold(partial(steps.run, carry, part, starts[s]), heard=steps.heard, again=True)
         carry, ys[s] = outs[:n], outs[n:]
     if not starts:
         return steps.run(carry, steps.xs, 0)
@@ -122,7 +125,9 @@ class _Steps:
         self.traces: list[ScanTrace] = []
         names = paths(self.xs_structure, "xs")
         if not self.xs or any(not x.ndim for x in self.xs):
-            raise ScanError("scan: xs must hold at least one Tensor [T, ...]; its first axis says how many steps there are.")
+            raise ScanError(
+                "scan: xs must hold at least one Tensor [T, ...]; its first axis says how many steps there are."
+            )
         if len({len(x) for x in self.xs}) > 1:
             sizes = ", ".join(f"{name} {show(x)}" for name, x in zip(names, self.xs, strict=True))
             raise ScanError(f"scan: the first axis of every leaf of xs is the time, and must agree: {sizes}.")
@@ -259,7 +264,9 @@ class FoldNode(Node):
         starts = [(edge, g) for edge, g in zip(ends, gs, strict=True) if g is not None]
         edges = list(self.edges or ())
         found = walk_back(starts, stop=frozenset(e for e in edges if e), watch=watch, keep=is_recording())
-        self.heard(steps, lambda x: watch.get(x.edge) if watch.get(x.edge) is not None else found.get(x.edge))
+        arrived: dict[Edge | None, Any] = dict(found)
+        arrived.update((edge, g) for edge, g in watch.items() if g is not None)
+        self.heard(steps, lambda x: arrived.get(x.edge))
         return [found.get(edge) for edge in edges if edge]
 
     def release(self) -> None:

@@ -7,6 +7,7 @@ import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -123,7 +124,7 @@ def measure_accuracy(task: Any, ys: Any, batch: Batch) -> float | None:
 
 
 class Run:
-    """One training run in its folder. Iterate over `records()`; afterwards `status` and `summary()` say how it ended."""
+    """One training run in its folder. Iterate over `records()`; then `status` and `summary()` say how it ended."""
 
     def __init__(self, config: Table, folder: Path | None) -> None:
         self.config, self.folder = config, folder
@@ -219,12 +220,12 @@ class Run:
         batch = self.task.batch(self.rng, self.config["batch"])
         self.model.train()
         self.optimizer.zero_grad()
-        with trace() as traced:
-            if self.config["trace"] != "time":
-                traced = None  # noqa: PLW2901
+        with trace() if self.config["trace"] == "time" else nullcontext() as traced:
             loss, ys = self.unroll.run(self.model, batch, self.loss)
         named = dict(self.model.named_parameters())
-        squares = {n: float(np.square(p.grad.numpy(), dtype=np.float64).sum()) for n, p in named.items() if p.grad is not None}
+        squares = {
+            n: float(np.square(p.grad.numpy(), dtype=np.float64).sum()) for n, p in named.items() if p.grad is not None
+        }
         if not np.isfinite(loss.item()) or not np.isfinite(sum(squares.values())):
             raise DivergedError(self._diagnosis(batch, loss.item()))
         norm = optim.clip_grad_norm(list(named.values()), self.config["clip"])
@@ -269,7 +270,9 @@ class Run:
         if not where:
             backward = first_not_finite(traced.scans, "carry_grad_norm", last=True)
             where = f"the gradient is not finite from time step {backward} back" if backward is not None else ""
-        bad = [n for n, p in self.model.named_parameters() if p.grad is not None and not np.isfinite(p.grad.numpy()).all()]
+        bad = [
+            n for n, p in self.model.named_parameters() if p.grad is not None and not np.isfinite(p.grad.numpy()).all()
+        ]
         what += f"; {where}" if where else ""
         what += f"; the gradient of {bad[0]} is not finite" if bad else ""
         kept = f" The last good checkpoint stays in {self.folder}." if self.folder is not None else ""
@@ -299,7 +302,10 @@ def scan_names(model: nn.Module, scans: list[ScanTrace]) -> list[list[str]]:
         own = layers[0].cells[0].carry_names
         if len(own) == leaves[0]:
             return [[f"{place}.{name}" for name in own] for place in places]
-    return [[f"{place}.{leaf}" for leaf in paths((tuple, range(n), (None,) * n), "carry")] for place, n in zip(places, leaves, strict=True)]
+    return [
+        [f"{place}.{leaf}" for leaf in paths((tuple, range(n), (None,) * n), "carry")]
+        for place, n in zip(places, leaves, strict=True)
+    ]
 
 
 def time_grad_norm(model: nn.Module, scans: list[ScanTrace]) -> dict[str, list[float]]:
@@ -313,7 +319,9 @@ def time_grad_norm(model: nn.Module, scans: list[ScanTrace]) -> dict[str, list[f
 
 def first_not_finite(scans: list[ScanTrace], field: str, *, last: bool) -> int | None:
     """The first (or last) time step at which a trace's figures are not finite."""
-    steps = [int(t) for s in scans for norms in getattr(s, field) for t in np.nonzero(~np.isfinite(norms).all(axis=1))[0]]
+    steps = [
+        int(t) for s in scans for norms in getattr(s, field) for t in np.nonzero(~np.isfinite(norms).all(axis=1))[0]
+    ]
     return (max(steps) if last else min(steps)) if steps else None
 
 

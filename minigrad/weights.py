@@ -19,7 +19,7 @@ def write_arrays(path: str | os.PathLike[str], arrays: dict[str, Array], text: d
     """Write named arrays, and named texts beside them, atomically."""
     from safetensors.numpy import save as to_bytes
 
-    write_atomically(path, to_bytes({k: np.ascontiguousarray(v) for k, v in arrays.items()}, metadata=text))
+    write_atomically(path, to_bytes({k: np.asarray(v, order="C") for k, v in arrays.items()}, metadata=text))
 
 
 def read_arrays(path: str | os.PathLike[str]) -> tuple[dict[str, Array], dict[str, str]]:

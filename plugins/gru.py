@@ -8,8 +8,9 @@ h' = (1 - z) n + z h
 
 from typing import Any
 
-import minigrad as mg
 from minigrad_plugins.rnn import uniform
+
+import minigrad as mg
 
 
 class GRU(mg.nn.Cell):

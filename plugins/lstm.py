@@ -8,9 +8,9 @@ h' = σ(o) tanh(c')
 from typing import Any
 
 import numpy as np
+from minigrad_plugins.rnn import uniform
 
 import minigrad as mg
-from minigrad_plugins.rnn import uniform
 
 
 class LSTM(mg.nn.Cell):
@@ -22,9 +22,7 @@ class LSTM(mg.nn.Cell):
 
     carry_names = ("h", "c")
 
-    def __init__(
-        self, input_size: int, hidden_size: int, forget_bias: float | None = None, chrono: int = 0
-    ) -> None:
+    def __init__(self, input_size: int, hidden_size: int, forget_bias: float | None = None, chrono: int = 0) -> None:
         self.hidden_size = hidden_size
         self.weight_ih = uniform(hidden_size, 4 * hidden_size, input_size)
         self.weight_hh = uniform(hidden_size, 4 * hidden_size, hidden_size)

@@ -37,7 +37,9 @@ def imports(path: Path, package: str = "minigrad"):
         elif isinstance(node, ast.ImportFrom) and node.module:
             for alias in node.names:
                 inner = f"{node.module}.{alias.name}"
-                is_module = (ROOT / inner.replace(".", "/")).with_suffix(".py").exists() or (ROOT / inner.replace(".", "/")).is_dir()
+                is_module = (ROOT / inner.replace(".", "/")).with_suffix(".py").exists() or (
+                    ROOT / inner.replace(".", "/")
+                ).is_dir()
                 yield (inner if is_module else node.module), id(node) in top
 
 

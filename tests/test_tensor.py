@@ -171,7 +171,9 @@ def test_backward_without_graph_or_cotangent() -> None:
     assert x.grad.numpy().tolist() == [2, 20]
 
 
-@pytest.mark.parametrize("make", [lambda x: x * x, lambda x: mg.exp(x), lambda x: x.reshape(2, 1) * 3.0 * x.reshape(2, 1)])
+@pytest.mark.parametrize(
+    "make", [lambda x: x * x, lambda x: mg.exp(x), lambda x: x.reshape(2, 1) * 3.0 * x.reshape(2, 1)]
+)
 def test_a_saved_array_that_changes_is_named(make) -> None:
     x = mg.tensor([1.0, 2.0], requires_grad=True)
     x.name = "speed"

@@ -1,0 +1,1 @@
+"""Loops that Numba compiles, and the NumPy code beside them."""

@@ -39,7 +39,7 @@ def standardize(x: Any, eps: Any, out: Any) -> None:
 
 @kernel
 def add_rows(out: Any, index: Any, g: Any) -> None:
-    """out[index[k]] += g[k];  index [K] in 0..R-1, g [K, N], out [R, N]; in the order of k, so the same bits each time."""
+    """out[index[k]] += g[k];  index [K], g [K, N], out [R, N];  in the order of k: the same bits each time."""
     n = g.shape[1]
     for k in range(index.size):
         row, add = out[index[k]], g[k]

@@ -27,12 +27,16 @@ def cross_entropy(logits: Any, targets: Any, *, ignore_index: int | None = None)
     if targets.dtype.kind not in "iu":
         raise DtypeError(f"cross_entropy: targets must be integers, not {targets.dtype}.")
     if logits.shape[:-1] != targets.shape:
-        raise ShapeError(f"cross_entropy: logits {show(logits)} want targets {list(logits.shape[:-1])}, not {show(targets)}.")
+        raise ShapeError(
+            f"cross_entropy: logits {show(logits)} want targets {list(logits.shape[:-1])}, not {show(targets)}."
+        )
     flat = np.asarray(targets).reshape(-1)
     counted = np.ones(flat.shape, bool) if ignore_index is None else flat != ignore_index
     kept = flat[counted]
     if kept.size and not 0 <= kept.min() <= kept.max() < classes:
-        raise ShapeError(f"cross_entropy: targets reach from {kept.min()} to {kept.max()}, classes from 0 to {classes - 1}.")
+        raise ShapeError(
+            f"cross_entropy: targets reach from {kept.min()} to {kept.max()}, classes from 0 to {classes - 1}."
+        )
     losses = cross_entropy_rows(reshape(logits, (-1, classes)), np.where(counted, flat, 0))
     if kept.size == flat.size and flat.size:
         return mean(losses)
@@ -42,7 +46,9 @@ def cross_entropy(logits: Any, targets: Any, *, ignore_index: int | None = None)
 def _same_shape(name: str, x: Any, y: Any) -> tuple[Any, Any]:
     x, y = as_value(x), as_value(y)
     if x.shape != y.shape:
-        raise ShapeError(f"{name}: {show(x)} against targets {show(y)}; the shapes must be equal, nothing is broadcast.")
+        raise ShapeError(
+            f"{name}: {show(x)} against targets {show(y)}; the shapes must be equal, nothing is broadcast."
+        )
     return x, y
 
 

@@ -27,6 +27,9 @@ class Cell(Module):
 
     carry_names: tuple[str, ...] = ()
 
+    def __init__(self, input_size: int, hidden_size: int) -> None:
+        """A subclass makes its weights here."""
+
     def initial_carry(self, batch: int) -> Any:
         """The carry before the first step: a nest of `[B, ...]`."""
         raise NotImplementedError(f"{type(self).__name__} has no initial_carry(batch)")
@@ -146,7 +149,9 @@ class Recurrent(Module):
         leaves = [as_value(leaf).astype(dtype) for leaf in leaves]
         for name, leaf, one in zip(paths(structure, "state"), leaves, first[0][0], strict=True):
             if leaf.shape != (want := (len(self.cells), *one.shape)):
-                raise ShapeError(f"Recurrent: {name} must be [layers * directions, B, ...] = {list(want)}, not {show(leaf)}.")
+                raise ShapeError(
+                    f"Recurrent: {name} must be [layers * directions, B, ...] = {list(want)}, not {show(leaf)}."
+                )
         return [list(carry) for carry in zip(*(unstack(leaf) for leaf in leaves), strict=True)], structure
 
 

@@ -57,7 +57,9 @@ def ones_like(x: Any, *, dtype: Any = None, device: str | None = None) -> Any:
     return full_like(x, 1, dtype=dtype, device=device)
 
 
-def arange(start: float, stop: float | None = None, step: float = 1, *, dtype: Any = None, device: str | None = None) -> Any:
+def arange(
+    start: float, stop: float | None = None, step: float = 1, *, dtype: Any = None, device: str | None = None
+) -> Any:
     """Evenly spaced numbers from `start` up to, not including, `stop`."""
     if stop is None:
         start, stop = 0, start
@@ -71,8 +73,6 @@ def linspace(
     return _value(np.linspace(start, stop, num, endpoint=endpoint), dtype, device)
 
 
-def eye(
-    n_rows: int, n_cols: int | None = None, *, k: int = 0, dtype: Any = None, device: str | None = None
-) -> Any:
+def eye(n_rows: int, n_cols: int | None = None, *, k: int = 0, dtype: Any = None, device: str | None = None) -> Any:
     """Ones on the k-th diagonal."""
     return _value(np.eye(n_rows, n_cols, k), dtype, device)

@@ -40,9 +40,9 @@ def elementwise(
         return ArrayType(shape, np.result_type(dtype, np.float64) if result == "float" and dtype.kind != "f" else dtype)
 
     def samples(rng: np.random.Generator) -> list[tuple[tuple[Any, ...], dict[str, Any]]]:
-        drawn = []
+        drawn: list[tuple[tuple[Any, ...], dict[str, Any]]] = []
         for shapes in SHAPES[len(sample)]:
-            arrays = [np.asarray(rng.uniform(*span, size=s)) for span, s in zip(sample, shapes, strict=True)]
+            arrays: list[Any] = [np.asarray(rng.uniform(*span, size=s)) for span, s in zip(sample, shapes, strict=True)]
             if name == "where":
                 arrays[0] = arrays[0] > 0
             drawn.append((tuple(arrays), {}))
@@ -65,9 +65,13 @@ divide = elementwise(
 )
 negative = elementwise("negative", np.negative, lambda g, _out, _x: (-g,), sample=[(-3, 3)])
 reciprocal = elementwise(
-    "reciprocal", lambda x: np.true_divide(1, x), lambda g, out, _x: (-g * out * out,), sample=[(0.5, 2)], result="float"
+    "reciprocal",
+    lambda x: np.true_divide(1, x),
+    lambda g, out, _x: (-g * out * out,),
+    sample=[(0.5, 2)],
+    result="float",
 )
-pow = elementwise(  # noqa: A001 (the array API's name)
+pow: Op = elementwise(
     "pow",
     np.power,
     lambda g, out, x, y: (
@@ -85,21 +89,19 @@ remainder = elementwise(
 )
 floor_divide = elementwise("floor_divide", np.floor_divide, sample=[(0.6, 0.9), (0.35, 0.5)])
 square = elementwise("square", np.square, lambda g, _out, x: (g * 2 * x,), sample=[(-3, 3)])
-abs = elementwise(  # noqa: A001
-    "abs", np.abs, lambda g, _out, x: (g * sign(x),), sample=[(0.5, 2)]
-)  # at 0: slope 0
-sign = elementwise("sign", np.sign, sample=[(0.5, 2)])  # flat wherever it has a slope: carries no gradient
-floor = elementwise("floor", np.floor, sample=[(0.1, 0.9)])  # likewise
+abs = elementwise("abs", np.abs, lambda g, _out, x: (g * sign(x),), sample=[(0.5, 2)])  # at 0: slope 0
+sign: Op = elementwise("sign", np.sign, sample=[(0.5, 2)])  # flat wherever it has a slope: carries no gradient
+floor: Op = elementwise("floor", np.floor, sample=[(0.1, 0.9)])  # likewise
 
 # --- powers, logarithms, circle and hyperbola ---------------------------------------------------------------------
 
 exp = elementwise("exp", np.exp, lambda g, out, _x: (g * out,), sample=[(-3, 3)], result="float")
 expm1 = elementwise("expm1", np.expm1, lambda g, out, _x: (g * (out + 1),), sample=[(-3, 3)], result="float")
-log = elementwise("log", np.log, lambda g, _out, x: (g / x,), sample=[(0.5, 3)], result="float")
+log: Op = elementwise("log", np.log, lambda g, _out, x: (g / x,), sample=[(0.5, 3)], result="float")
 log1p = elementwise("log1p", np.log1p, lambda g, _out, x: (g / (1 + x),), sample=[(-0.5, 3)], result="float")
 sqrt = elementwise("sqrt", np.sqrt, lambda g, out, _x: (g * 0.5 / out,), sample=[(0.5, 3)], result="float")
 sin = elementwise("sin", np.sin, lambda g, _out, x: (g * cos(x),), sample=[(-3, 3)], result="float")
-cos = elementwise("cos", np.cos, lambda g, _out, x: (-g * sin(x),), sample=[(-3, 3)], result="float")
+cos: Op = elementwise("cos", np.cos, lambda g, _out, x: (-g * sin(x),), sample=[(-3, 3)], result="float")
 tan = elementwise("tan", np.tan, lambda g, out, _x: (g * (1 + out * out),), sample=[(-1, 1)], result="float")
 tanh = elementwise("tanh", np.tanh, lambda g, out, _x: (g * (1 - out * out),), sample=[(-3, 3)], result="float")
 
@@ -158,18 +160,18 @@ def _minimum_vjp(g: Any, _out: Any, x: Any, y: Any) -> tuple[Any, Any]:
 
 maximum = elementwise("maximum", np.maximum, _maximum_vjp, sample=[(-3, 3), (-3, 3)])
 minimum = elementwise("minimum", np.minimum, _minimum_vjp, sample=[(-3, 3), (-3, 3)])
-where = elementwise(
+where: Op = elementwise(
     "where",
     np.where,
     lambda g, _out, condition, _x, _y: (None, where(condition, g, 0.0), where(condition, 0.0, g)),
     sample=[(-1, 1), (-3, 3), (-3, 3)],
 )
 
-equal = elementwise("equal", np.equal, sample=[(-3, 3), (-3, 3)], result="bool")
+equal: Op = elementwise("equal", np.equal, sample=[(-3, 3), (-3, 3)], result="bool")
 not_equal = elementwise("not_equal", np.not_equal, sample=[(-3, 3), (-3, 3)], result="bool")
 less = elementwise("less", np.less, sample=[(-3, 3), (-3, 3)], result="bool")
 less_equal = elementwise("less_equal", np.less_equal, sample=[(-3, 3), (-3, 3)], result="bool")
-greater = elementwise("greater", np.greater, sample=[(-3, 3), (-3, 3)], result="bool")
+greater: Op = elementwise("greater", np.greater, sample=[(-3, 3), (-3, 3)], result="bool")
 greater_equal = elementwise("greater_equal", np.greater_equal, sample=[(-3, 3), (-3, 3)], result="bool")
 logical_and = elementwise("logical_and", np.logical_and, sample=[(-3, 3), (-3, 3)], result="bool")
 logical_or = elementwise("logical_or", np.logical_or, sample=[(-3, 3), (-3, 3)], result="bool")
@@ -193,9 +195,7 @@ identity = declare(
     vjp=lambda g, _out, _x: (g,),
     samples=lambda rng: [((rng.normal(size=(2, 3)),), {})],
 )
-stop_gradient = declare(
-    "stop_gradient", forward=lambda x: x, type_rule=lambda x: x, vjp=None, samples=identity.samples
-)
+stop_gradient = declare("stop_gradient", forward=lambda x: x, type_rule=lambda x: x, vjp=None, samples=identity.samples)
 
 
 def astype(x: Any, dtype: Any) -> Any:
@@ -207,7 +207,7 @@ def astype(x: Any, dtype: Any) -> Any:
 # --- made of the ones above ---------------------------------------------------------------------------------------
 
 
-def clip(x: Any, min: Any = None, max: Any = None) -> Any:  # noqa: A002 (the array API's names)
+def clip(x: Any, min: Any = None, max: Any = None) -> Any:
     """`x` held between `min` and `max`; at a bound the gradient passes, outside it is 0."""
     x = as_value(x)
     if min is not None:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from minigrad.arraytype import ArrayType, Shape, normalize_axis
-from minigrad.core import as_value, declare
+from minigrad.core import Op, as_value, declare
 from minigrad.errors import DtypeError, ShapeError
 from minigrad.kernels import rows
 from minigrad.ops.shape import reshape
@@ -63,7 +63,7 @@ _getitem = declare(
     vjp=lambda g, _out, _x, *indices, key: (_put(g, *indices, key=key, shape=_x.shape), *(None for _ in indices)),
     samples=_getitem_samples,
 )
-_put = declare(
+_put: Op = declare(
     "put",
     forward=_put_forward,
     type_rule=lambda g, *indices, key, shape: ArrayType(shape, g.dtype),
@@ -76,8 +76,9 @@ _put = declare(
 
 
 def getitem(x: Any, key: Any) -> Any:
-    """`x[key]` with ints, slices, `...`, `None`, integer arrays and boolean masks; repeated indices add gradients up."""
-    parts, indices = [], []
+    """`x[key]` with ints, slices, `...`, `None`, integer arrays, masks; gradients of a repeated index add up."""
+    parts: list[Any] = []
+    indices: list[Any] = []
     for part in key if isinstance(key, tuple) else (key,):
         if part is None or part is Ellipsis or isinstance(part, slice):
             parts.append(part)
@@ -141,5 +142,7 @@ def one_hot(indices: Any, num_classes: int, dtype: Any = np.float32) -> Any:
     """
     value = np.asarray(_integers("one_hot", indices))
     if value.size and not 0 <= value.min() <= value.max() < num_classes:
-        raise ShapeError(f"one_hot: indices reach from {value.min()} to {value.max()}, classes from 0 to {num_classes - 1}.")
+        raise ShapeError(
+            f"one_hot: indices reach from {value.min()} to {value.max()}, classes from 0 to {num_classes - 1}."
+        )
     return as_value((value[..., None] == np.arange(num_classes)).astype(dtype))

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from minigrad.arraytype import ArrayType, broadcast_shapes, normalize_axis, promote
-from minigrad.core import as_value, declare
+from minigrad.core import Op, as_value, declare
 from minigrad.errors import ShapeError
 from minigrad.ops.elementwise import multiply
 from minigrad.ops.index import getitem
@@ -34,7 +34,7 @@ def transpose(x: Any) -> Any:
 
 
 # [.., m, k] @ [.., k, n] -> [.., m, n]
-_matmul = declare(
+_matmul: Op = declare(
     "matmul",
     forward=np.matmul,
     type_rule=_matmul_type,
@@ -99,10 +99,12 @@ def vecdot(x: Any, y: Any, axis: int = -1) -> Any:
 def tensordot(x: Any, y: Any, axes: int | tuple[Sequence[int], Sequence[int]] = 2) -> Any:
     """Sum of products over pairs of axes: the last n of `x` with the first n of `y`, or the pairs named."""
     x, y = as_value(x), as_value(y)
+    of_x: list[int]
+    of_y: list[int]
     if isinstance(axes, int):
         of_x, of_y = list(range(x.ndim - axes, x.ndim)), list(range(axes))
     else:
-        of_x, of_y = ([a] if isinstance(a, int) else list(a) for a in axes)
+        of_x, of_y = (list(a) for a in axes)
         of_x = [normalize_axis("tensordot", a, x.ndim) for a in of_x]
         of_y = [normalize_axis("tensordot", a, y.ndim) for a in of_y]
     if [x.shape[a] for a in of_x] != [y.shape[a] for a in of_y]:
@@ -123,7 +125,9 @@ def _einsum_type(*xs: Any, terms: tuple[str, ...], to: str) -> ArrayType:
     for term, x in zip(terms, xs, strict=True):
         for letter, n in zip(term, x.shape, strict=True):
             if sizes.setdefault(letter, n) != n:
-                raise ShapeError(f"einsum: index {letter!r} has size {sizes[letter]} in one operand and {n} in another.")
+                raise ShapeError(
+                    f"einsum: index {letter!r} has size {sizes[letter]} in one operand and {n} in another."
+                )
     return ArrayType(tuple(sizes[letter] for letter in to), promote(*xs))
 
 
@@ -167,7 +171,7 @@ def einsum(subscripts: str, *operands: Any) -> Any:
     for k, (term, x) in enumerate(zip(terms, xs, strict=True)):
         if "..." in term:
             term = term.replace("...", dots[len(dots) - (x.ndim - len(term) + 3) :])
-        if len(term) != x.ndim or not term.isalpha() and term:
+        if len(term) != x.ndim or (not term.isalpha() and term):
             raise ShapeError(f"einsum: {terms[k]!r} in {subscripts!r} does not fit shape {list(x.shape)}.")
         xs[k], terms[k] = _diagonal(x, term)
     letters = "".join(terms)

@@ -9,7 +9,7 @@ from typing import Any, Self
 import numpy as np
 
 from minigrad.arraytype import ArrayType
-from minigrad.core import Value
+from minigrad.core import Op, Value
 from minigrad.errors import ShapeError
 from minigrad.ops import elementwise as el
 from minigrad.ops import index, linalg, reduce, shape
@@ -39,7 +39,9 @@ class Operators(Value):
             ShapeError: unless there are two dimensions.
         """
         if self.ndim != 2:
-            raise ShapeError(f".T exchanges the axes of a matrix, not of shape {list(self.shape)}. Use mg.permute_dims.")
+            raise ShapeError(
+                f".T exchanges the axes of a matrix, not of shape {list(self.shape)}. Use mg.permute_dims."
+            )
         return shape.permute_dims(self, (1, 0))
 
     def astype(self, dtype: Any) -> Self:
@@ -74,37 +76,96 @@ class Operators(Value):
     def reshape(self, *sizes: Any) -> Self:
         return shape.reshape(self, sizes[0] if len(sizes) == 1 else sizes)
 
+    # --- Python's operators ---
+
+    def __add__(self, other: Any) -> Self:
+        return _binary(el.add, self, other, other)
+
+    def __radd__(self, other: Any) -> Self:
+        return _binary(el.add, other, self, other)
+
+    def __sub__(self, other: Any) -> Self:
+        return _binary(el.subtract, self, other, other)
+
+    def __rsub__(self, other: Any) -> Self:
+        return _binary(el.subtract, other, self, other)
+
+    def __mul__(self, other: Any) -> Self:
+        return _binary(el.multiply, self, other, other)
+
+    def __rmul__(self, other: Any) -> Self:
+        return _binary(el.multiply, other, self, other)
+
+    def __truediv__(self, other: Any) -> Self:
+        return _binary(el.divide, self, other, other)
+
+    def __rtruediv__(self, other: Any) -> Self:
+        return _binary(el.divide, other, self, other)
+
+    def __floordiv__(self, other: Any) -> Self:
+        return _binary(el.floor_divide, self, other, other)
+
+    def __rfloordiv__(self, other: Any) -> Self:
+        return _binary(el.floor_divide, other, self, other)
+
+    def __mod__(self, other: Any) -> Self:
+        return _binary(el.remainder, self, other, other)
+
+    def __rmod__(self, other: Any) -> Self:
+        return _binary(el.remainder, other, self, other)
+
+    def __pow__(self, other: Any) -> Self:
+        return _binary(el.pow, self, other, other)
+
+    def __rpow__(self, other: Any) -> Self:
+        return _binary(el.pow, other, self, other)
+
+    def __and__(self, other: Any) -> Self:
+        return _binary(el.logical_and, self, other, other)
+
+    def __rand__(self, other: Any) -> Self:
+        return _binary(el.logical_and, other, self, other)
+
+    def __or__(self, other: Any) -> Self:
+        return _binary(el.logical_or, self, other, other)
+
+    def __ror__(self, other: Any) -> Self:
+        return _binary(el.logical_or, other, self, other)
+
+    def __eq__(self, other: Any) -> Self:  # type: ignore[override]
+        return _binary(el.equal, self, other, other)
+
+    def __ne__(self, other: Any) -> Self:  # type: ignore[override]
+        return _binary(el.not_equal, self, other, other)
+
+    def __lt__(self, other: Any) -> Self:
+        return _binary(el.less, self, other, other)
+
+    def __le__(self, other: Any) -> Self:
+        return _binary(el.less_equal, self, other, other)
+
+    def __gt__(self, other: Any) -> Self:
+        return _binary(el.greater, self, other, other)
+
+    def __ge__(self, other: Any) -> Self:
+        return _binary(el.greater_equal, self, other, other)
+
+    def __neg__(self) -> Self:
+        return el.negative(self)
+
+    def __abs__(self) -> Self:
+        return el.abs(self)
+
+    def __invert__(self) -> Self:
+        return el.logical_not(self)
+
     def __matmul__(self, other: Any) -> Self:
         return linalg.matmul(self, other)
 
     def __rmatmul__(self, other: Any) -> Self:
         return linalg.matmul(other, self)
 
-    def __invert__(self) -> Self:
-        return el.logical_not(self)
 
-
-def _forward(op: Any) -> Any:
-    return lambda self, other: op(self, other) if _takes(other) else NotImplemented
-
-
-def _reflected(op: Any) -> Any:
-    return lambda self, other: op(other, self) if _takes(other) else NotImplemented
-
-
-def _takes(other: Any) -> bool:
-    return isinstance(other, (Value, int, float, np.ndarray, np.generic, list))
-
-
-for _name, _op in {
-    "add": el.add, "sub": el.subtract, "mul": el.multiply, "truediv": el.divide, "floordiv": el.floor_divide,
-    "mod": el.remainder, "pow": el.pow, "and": el.logical_and, "or": el.logical_or,
-}.items():  # fmt: skip
-    setattr(Operators, f"__{_name}__", _forward(_op))
-    setattr(Operators, f"__r{_name}__", _reflected(_op))
-for _name, _op in {
-    "eq": el.equal, "ne": el.not_equal, "lt": el.less, "le": el.less_equal, "gt": el.greater, "ge": el.greater_equal,
-}.items():  # fmt: skip
-    setattr(Operators, f"__{_name}__", _forward(_op))
-for _name, _op in {"neg": el.negative, "abs": el.abs}.items():
-    setattr(Operators, f"__{_name}__", lambda self, op=_op: op(self))
+def _binary(op: Op, x: Any, y: Any, other: Any) -> Any:
+    """The op, or Python's sign that somebody else may know what to do with `other`."""
+    return op(x, y) if isinstance(other, (Value, int, float, np.ndarray, np.generic, list)) else NotImplemented

@@ -150,6 +150,7 @@ standardize = declare(
     samples=lambda rng: [((rng.normal(size=(2, 4)),), {"eps": 1e-5})],
 )
 
+
 def _cross_entropy_vjp(g: Any, _out: Any, x: Any, targets: Any) -> tuple[Any, None]:
     """[R] -> [R, C]: softmax less 1 at the target."""
     from minigrad.ops.index import one_hot
@@ -174,27 +175,27 @@ def _call(op: Any, x: Any, axis: Axis, keepdims: bool) -> Any:
     return op(x, axes=normalize_axes(op.name, axis, x.ndim), keepdims=bool(keepdims))
 
 
-def sum(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:  # noqa: A001
+def sum(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     """Sum over axes."""
     return _call(_sum, x, axis, keepdims)
 
 
-def max(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:  # noqa: A001
+def max(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     """Largest element over axes; equal ones share the gradient."""
     return _call(_max, x, axis, keepdims)
 
 
-def min(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:  # noqa: A001
+def min(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     """Smallest element over axes; equal ones share the gradient."""
     return _call(_min, x, axis, keepdims)
 
 
-def all(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:  # noqa: A001
+def all(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     """Whether every element over axes is true."""
     return _call(_all, x, axis, keepdims)
 
 
-def any(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:  # noqa: A001
+def any(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     """Whether some element over axes is true."""
     return _call(_any, x, axis, keepdims)
 

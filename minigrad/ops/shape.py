@@ -1,6 +1,7 @@
 """Ops that move elements without computing: reshape, permute, broadcast, join, split.
 
-Imports the ground floor, `core` and `elementwise`. `concat` and `split`, `stack` and `unstack` are each other's gradient.
+Imports the ground floor, `core` and `elementwise`.
+`concat` and `split`, `stack` and `unstack` are each other's gradient.
 """
 
 from collections.abc import Sequence
@@ -10,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from minigrad.arraytype import ArrayType, Shape, normalize_axes, normalize_axis, promote
-from minigrad.core import as_value, declare
+from minigrad.core import Op, as_value, declare
 from minigrad.errors import ShapeError
 from minigrad.ops.elementwise import where
 
@@ -23,14 +24,14 @@ def _reshape_type(x: Any, *, shape: Shape) -> ArrayType:
     return ArrayType(shape, x.dtype)
 
 
-_reshape = declare(
+_reshape: Op = declare(
     "reshape",
     forward=lambda x, *, shape: np.reshape(x, shape),
     type_rule=_reshape_type,
     vjp=lambda g, _out, _x, shape: (_reshape(g, shape=_x.shape),),
     samples=lambda rng: [((rng.normal(size=(2, 3)),), {"shape": (3, 2)}), ((rng.normal(size=(1,)),), {"shape": ()})],
 )
-_permute = declare(
+_permute: Op = declare(
     "permute_dims",
     forward=lambda x, *, axes: np.transpose(x, axes),
     type_rule=lambda x, *, axes: ArrayType(tuple(x.shape[a] for a in axes), x.dtype),
@@ -57,7 +58,7 @@ _broadcast = declare(
     samples=lambda rng: [((rng.normal(size=(3, 1)),), {"shape": (2, 3, 4)}), ((rng.normal(),), {"shape": (2,)})],
     broadcasts=True,
 )
-_flip = declare(
+_flip: Op = declare(
     "flip",
     forward=lambda x, *, axes: np.flip(x, axes),
     type_rule=lambda x, *, axes: ArrayType(x.shape, x.dtype),
@@ -71,7 +72,9 @@ _flip = declare(
 def _concat_type(*xs: Any, axis: int) -> ArrayType:
     first = xs[0].shape
     for x in xs:
-        if len(x.shape) != len(first) or any(a != b for i, (a, b) in enumerate(zip(x.shape, first, strict=True)) if i != axis):
+        if len(x.shape) != len(first) or any(
+            a != b for i, (a, b) in enumerate(zip(x.shape, first, strict=True)) if i != axis
+        ):
             shapes = " with ".join(str(list(x.shape)) for x in xs)
             raise ShapeError(f"concat: shapes must agree but for axis {axis}: {shapes}.")
     return ArrayType((*first[:axis], sum(x.shape[axis] for x in xs), *first[axis + 1 :]), promote(*xs))
@@ -100,7 +103,7 @@ _concat = declare(
     vjp=lambda g, _out, *_xs, axis: _split(g, sizes=tuple(x.shape[axis] for x in _xs), axis=axis),
     samples=lambda rng: [((rng.normal(size=(2, 3)), rng.normal(size=(2, 1))), {"axis": 1})],
 )
-_split = declare(
+_split: Op = declare(
     "split",
     forward=_split_forward,
     type_rule=_split_type,
@@ -115,7 +118,7 @@ _stack = declare(
     vjp=lambda g, _out, *_xs, axis: _unstack(g, axis=axis),
     samples=lambda rng: [((rng.normal(size=(2, 3)), rng.normal(size=(2, 3))), {"axis": 1})],
 )
-_unstack = declare(
+_unstack: Op = declare(
     "unstack",
     forward=lambda x, *, axis: tuple(np.moveaxis(x, axis, 0)[i] for i in range(x.shape[axis])),
     type_rule=lambda x, *, axis: (ArrayType((*x.shape[:axis], *x.shape[axis + 1 :]), x.dtype),) * x.shape[axis],
@@ -244,19 +247,20 @@ def roll(x: Any, shift: int, axis: int | None = None) -> Any:
 def tril(x: Any, k: int = 0) -> Any:
     """`x` with zeros above the k-th diagonal of its last two axes."""
     x = as_value(x)
-    return where(np.tri(*_last_two("tril", x), k, dtype=bool), x, _zero(x))
+    return where(_triangle("tril", x, k), x, _zero(x))
 
 
 def triu(x: Any, k: int = 0) -> Any:
     """`x` with zeros below the k-th diagonal of its last two axes."""
     x = as_value(x)
-    return where(np.tri(*_last_two("triu", x), k - 1, dtype=bool), _zero(x), x)
+    return where(_triangle("triu", x, k - 1), _zero(x), x)
 
 
-def _last_two(name: str, x: Any) -> Shape:
+def _triangle(name: str, x: Any, k: int) -> Any:
+    """[m, n] of booleans: on or below the k-th diagonal."""
     if x.ndim < 2:
         raise ShapeError(f"{name}: needs two dimensions or more, not shape {list(x.shape)}.")
-    return tuple(x.shape[-2:])
+    return np.tri(x.shape[-2], x.shape[-1], k, dtype=bool)
 
 
 def _zero(x: Any) -> Any:

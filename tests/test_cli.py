@@ -1,0 +1,290 @@
+"""The command as its users meet it: exit codes, one paragraph an error, plain output in pipes."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+import tomllib
+from pathlib import Path
+
+import pytest
+from minigrad_cli.main import run
+
+TINY = ["--hidden", "6", "--batch", "4", "--length", "3", "--progress", "none"]
+COMMAND = [sys.executable, "-m", "minigrad_cli.main"]
+
+
+def minigrad(*arguments: str, **options) -> subprocess.CompletedProcess:
+    return subprocess.run([*COMMAND, *arguments], capture_output=True, text=True, timeout=120, check=False, **options)
+
+
+def test_train_prints_one_json_object_and_writes_a_run(in_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["train", "lstm", "--task", "copy", "--steps", "3", "--json", *TINY]) == 0
+    out = json.loads(capsys.readouterr().out)
+    assert out["status"] == "finished"
+    assert out["steps"] == 3
+    assert out["baseline"] == pytest.approx(10 * 2.0794415 / 23)
+    assert {"loss", "accuracy", "solved", "run", "seconds", "version"} <= set(out)
+    folder = Path(out["run"])
+    assert {p.name for p in folder.iterdir()} == {"config.toml", "metrics.jsonl", "checkpoint.safetensors"}
+    assert tomllib.loads((folder / "config.toml").read_text())["model"]["name"] == "lstm"
+    assert len((folder / "metrics.jsonl").read_text().splitlines()) == 3
+    assert run(["train", "--resume", str(folder), "--steps", "5", "--json", "--progress", "none"]) == 0
+    assert json.loads(capsys.readouterr().out)["steps"] == 5
+    assert run(["eval", str(folder), "--length", "6", "--batches", "2", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["baseline"] == pytest.approx(10 * 2.0794415 / 26)
+
+
+def test_a_dry_run_prints_the_configuration_and_writes_nothing(
+    in_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["train", "gru", "--task", "adding", "--dry-run", "--lr", "0.5"]) == 0
+    assert tomllib.loads(capsys.readouterr().out)["lr"] == 0.5
+    assert run(["train", "gru", "--task", "adding", "--dry-run", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["task"] == {"name": "adding"}
+    assert list(in_folder.iterdir()) == []
+
+
+def test_a_configuration_file_is_used(in_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("c.toml").write_text('hidden = 9\n[model]\nname = "rnn"\nnonlinearity = "relu"\n[task]\nname = "adding"\n')
+    assert run(["train", "--config", "c.toml", "--set", "hidden=7", "--dry-run", "--json"]) == 0
+    config = json.loads(capsys.readouterr().out)
+    assert (config["hidden"], config["model"]) == (7, {"name": "rnn", "nonlinearity": "relu"})
+
+
+def test_charlm_learns_a_file_and_writes_in_its_manner(in_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("t.txt").write_text("to be or not to be, " * 100)
+    assert run(["train", "gru", "--task", "charlm", "--set", "text=t.txt", "--steps", "5", "--json", *TINY]) == 0
+    folder = json.loads(capsys.readouterr().out)["run"]
+    assert run(["eval", folder, "--sample", "40", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert len(found["sample"]) == 40
+    assert set(found["sample"]) <= set("to be or not to be, ")
+    assert found["bits"] == pytest.approx(found["loss"] / 0.6931472)
+    assert run(["eval", folder, "--sample", "40"]) == 0
+    assert found["sample"] in capsys.readouterr().out
+
+
+WRONG = {
+    "train lstn --task copy": (2, "Did you mean 'lstm'"),
+    "train lstm --task cpoy": (2, "Did you mean 'copy'"),
+    "train lstm": (2, "which task"),
+    "trian lstm": (2, "Did you mean 'train'"),
+    "train lstm --task copy --steps 0": (2, "from 1"),
+    "train lstm --task copy --steps many": (2, "not a valid integer"),
+    "train lstm --task copy --hidden -3": (2, "from 1"),
+    "train lstm --task copy --hidden 99999": (2, "GiB"),
+    "train lstm --task copy --lr nan": (2, "above 0"),
+    "train lstm --task copy --clip 0": (2, "above 0"),
+    "train lstm --task copy --optimizer adma": (2, "Did you mean 'adam'"),
+    "train lstm --task copy --device cuda": (2, "cpu"),
+    "train lstm --task copy --set x": (2, "key=value"),
+    "train lstm --task copy --set forget_bais=1": (2, "Did you mean 'forget_bias'"),
+    "train lstm --task copy --config none.toml": (2, "No such file"),
+    "train lstm --task copy --config bad.toml": (2, "not TOML"),
+    "train lstm --task copy --config unknown.toml": (2, "Did you mean 'hidden'"),
+    "train lstm --task copy --config types.toml": (2, "hidden must be an integer"),
+    "train lstm --task copy --out bad.toml": (2, "cannot write a run"),
+    "train lstm --task copy --out run": (2, "--resume run"),
+    "train --resume none": (2, "not a run"),
+    "train --resume run --lr 3": (2, "--lr"),
+    "train --resume run": (1, "whole safetensors"),
+    "train lstm --task charlm --set text=none.txt": (2, "No such file"),
+    "train lstm --task adding --length 1": (2, "2 or more"),
+    "train lstm --task copy --frob": (2, "No such option"),
+    "eval none": (2, "not a run"),
+    "eval run": (1, "whole safetensors"),
+    "info --frob": (2, "No such option"),
+}
+
+
+@pytest.mark.parametrize("line", WRONG)
+def test_wrong_input_gets_one_paragraph_and_its_code(
+    line: str, in_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("bad.toml").write_text("this is not toml")
+    Path("unknown.toml").write_text("hiden = 3")
+    Path("types.toml").write_text('hidden = "big"')
+    Path("run").mkdir()
+    Path("run/config.toml").write_text('hidden=6\nbatch=4\nlength=3\nsteps=3\nlayers=1\nbidirectional=false\nlr=0.1\nclip=1.0\n'
+                                       'seed=0\ntrace="off"\n[model]\nname="lstm"\n[task]\nname="copy"\n'
+                                       '[optimizer]\nname="adam"\n[unroll]\nname="full"\n')  # fmt: skip
+    Path("run/checkpoint.safetensors").write_bytes(b"garbage")
+    before = {p: p.read_bytes() for p in Path().rglob("*") if p.is_file()}
+    code, words = WRONG[line]
+    assert run(line.split()) == code
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert words in captured.err
+    assert "Traceback" not in captured.err
+    assert "\n\n" not in captured.err.strip()
+    assert {p: p.read_bytes() for p in Path().rglob("*") if p.is_file()} == before
+
+
+def test_divergence_ends_with_3_and_says_where(in_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    line = [
+        "train",
+        "rnn",
+        "--task",
+        "copy",
+        "--set",
+        "nonlinearity=relu",
+        "--lr",
+        "1e30",
+        "--steps",
+        "50",
+        "--json",
+        *TINY,
+    ]
+    assert run(line) == 3
+    captured = capsys.readouterr()
+    assert json.loads(captured.out)["status"] == "diverged"
+    assert re.search(r"time step \d+.*gradient of \w+", captured.err)
+
+
+def test_listings_come_from_metadata(capsys: pytest.CaptureFixture[str]) -> None:
+    for command, name in (("models", "lstm"), ("tasks", "charlm"), ("plugins", "jsonl")):
+        assert run([command, "--json"]) == 0
+        assert name in [row["name"] for row in json.loads(capsys.readouterr().out)]
+        assert run([command]) == 0
+        assert name in capsys.readouterr().out
+    assert run(["plugins", "--load"]) == 0
+    assert "broken" not in capsys.readouterr().out
+    assert run(["info", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["devices"] == "cpu"
+
+
+# --- in a process of its own --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["train", "--help"], ["models"], ["tasks", "--json"], ["plugins"], ["--version"]]
+)
+def test_help_and_listings_import_nothing_heavy(arguments: list[str]) -> None:
+    code = (
+        "import sys; from minigrad_cli.main import run; code = run(sys.argv[1:]); "
+        "heavy = [m for m in sys.modules if m.split('.')[0] in ('numpy', 'numba', 'rich', 'minigrad_plugins')]; "
+        "print(heavy, file=sys.stderr); sys.exit(code or bool(heavy))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_pipe_gets_plain_lines_on_stderr_and_json_on_stdout(in_folder: Path) -> None:
+    done = minigrad(
+        "train", "lstm", "--task", "copy", "--steps", "3", "--json", "--hidden", "6", "--batch", "4", cwd=in_folder
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["steps"] == 3
+    assert "\x1b" not in done.stderr
+    assert "step 3/3  loss" in done.stderr
+
+
+@pytest.mark.parametrize("columns", ["40", "80", "160"])
+def test_the_view_fits_its_width_and_is_obeyed_in_a_pipe(in_folder: Path, columns: str) -> None:
+    line = ["train", "lstm", "--task", "copy", "--steps", "4", *TINY[:-2], "--progress", "bar"]
+    done = minigrad(
+        *line, cwd=in_folder, env={**os.environ, "COLUMNS": columns, "LINES": "40", "NO_COLOR": "1", "TERM": "xterm"}
+    )
+    assert done.returncode == 0, done.stderr
+    plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", done.stderr)
+    plain = plain[plain.rindex("lstm on copy  step") :].splitlines()
+    assert max(map(len, plain)) <= int(columns)
+    text = "\n".join(plain)
+    for word in ("loss", "accuracy", "gradient", "‖dL/d l0.h_t‖", "gradient norm by parameter"):
+        assert word in text
+    assert not re.search(r"\x1b\[([0-9]+;)*3[0-7]m", done.stderr), "colour in spite of NO_COLOR"
+
+
+def test_a_closed_pipe_is_no_traceback(in_folder: Path) -> None:
+    script = f"{' '.join(COMMAND)} plugins --json | head -c 0; {' '.join(COMMAND)} info | head -1"
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=60, check=False)
+    assert "Traceback" not in done.stderr
+    assert "Exception" not in done.stderr
+
+
+def test_ctrl_c_finishes_the_step_saves_and_ends_with_130(in_folder: Path) -> None:
+    line = [
+        "train",
+        "lstm",
+        "--task",
+        "copy",
+        "--steps",
+        "100000",
+        "--json",
+        "--hidden",
+        "6",
+        "--batch",
+        "4",
+        "--out",
+        "r",
+    ]
+    process = subprocess.Popen(
+        [*COMMAND, *line], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=in_folder
+    )
+    deadline = time.monotonic() + 60
+    path = in_folder / "r" / "metrics.jsonl"
+    while not (path.exists() and path.read_text()) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    summary = json.loads(out)
+    assert summary["status"] == "interrupted"
+    assert len(path.read_text().splitlines()) == summary["steps"]
+    assert (in_folder / "r" / "checkpoint.safetensors").exists()
+
+
+def test_a_broken_plugin_breaks_nothing_but_itself(tmp_path: Path) -> None:
+    (tmp_path / "fixture_bad.py").write_text("import sys\nprint('hello')\nsys.exit(7)\n")
+    info = tmp_path / "bad_plugin-0.3.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: bad-plugin\nVersion: 0.3\n")
+    (info / "entry_points.txt").write_text(
+        "[minigrad.commands]\nbadcommand = fixture_bad:command\n[minigrad.cells]\nbadcell = fixture_bad:Cell\n"
+    )
+    env = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    assert "badcommand" in minigrad("--help", env=env).stdout
+    assert "badcell" in minigrad("models", env=env).stdout
+    used = minigrad("train", "badcell", "--task", "copy", cwd=tmp_path, env=env)
+    assert used.returncode == 4
+    assert "bad-plugin 0.3" in used.stderr
+    assert "SystemExit" in used.stderr
+    assert minigrad("badcommand", env=env).returncode == 4
+    listed = minigrad("plugins", "--load", env=env)
+    assert listed.returncode == 4
+    assert "hello" not in listed.stdout
+    strict = {**env, "MINIGRAD_STRICT_PLUGINS": "1"}
+    assert minigrad("models", env=strict).returncode == 4
+    assert minigrad("--help", env=strict).returncode == 0
+    assert minigrad("models", env={**strict, "MINIGRAD_PLUGINS": ""}).returncode == 0
+
+
+def test_the_kernel_cache_heals_itself(tmp_path: Path) -> None:
+    code = (
+        "import minigrad as mg, numpy as np; p = mg.nn.Parameter(np.ones(4)); p.grad = mg.tensor(np.ones(4)); "
+        "mg.optim.Adam([p], 0.1).step(); print(round(float(p.numpy()[0]), 6))"
+    )
+
+    def use() -> subprocess.CompletedProcess:
+        env = {**os.environ, "MINIGRAD_CACHE_DIR": str(tmp_path / "cache")}
+        return subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, env=env, check=False
+        )
+
+    first = use()
+    assert (first.stdout, "compiling adam (once)" in first.stderr) == ("0.9\n", True)
+    assert use().stderr == ""
+    files = [p for p in (tmp_path / "cache").rglob("*") if p.suffix in (".nbi", ".nbc")]
+    assert len(files) == 2
+    for path in files:
+        path.write_bytes(path.read_bytes()[:20])
+        damaged = use()
+        assert damaged.stdout == "0.9\n", damaged.stderr
+        assert "Traceback" not in damaged.stderr
+    assert use().stderr == ""

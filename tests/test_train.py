@@ -1,0 +1,241 @@
+"""Training as a library: records, resuming to the same bits, divergence, configuration, tasks."""
+
+import json
+from math import log
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import minigrad as mg
+from minigrad import checkpoint
+from minigrad.config import parse_setting, resolve
+from minigrad.errors import DivergedError, UsageError, WeightsError
+from minigrad.train import Run, evaluate
+
+
+def small(model: str = "lstm", task: str = "copy", **options) -> dict:
+    return resolve(model, task, options={"steps": 6, "hidden": 6, "batch": 4, "length": 3, **options})
+
+
+def run_in(folder: Path, config: dict) -> Run:
+    run = Run(config, folder)
+    checkpoint.write_config(folder, config)
+    return run
+
+
+def metrics(folder: Path) -> list[dict]:
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    return [{k: v for k, v in line.items() if k != "seconds"} for line in lines]
+
+
+# --- tasks --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("length", "baseline"),
+    [(20, 0.519860), (50, 0.297063), (100, 0.173287), (200, 0.094520), (500, 0.039989), (1000, 0.020387)],
+)
+def test_copy_is_arjovskys(length: int, baseline: float) -> None:
+    task = mg.registry.load("tasks", "copy")(length=length)
+    assert task.baseline == pytest.approx(baseline, abs=5e-7)
+    batch = task.batch(np.random.default_rng(0), 5)
+    assert batch.xs.shape == (length + 20, 5, 10)
+    symbols = batch.xs.argmax(-1)
+    assert ((symbols[:10] >= 1) & (symbols[:10] <= 8)).all()
+    assert (symbols[10 + length - 1] == 9).all()
+    assert not np.delete(symbols[10:], length - 1, axis=0).any()
+    np.testing.assert_array_equal(batch.targets[-10:], symbols[:10])
+    assert not batch.targets[:-10].any()
+
+
+def test_the_baselines_are_the_losses_of_the_best_blind_guess() -> None:
+    rng = np.random.default_rng(0)
+    copy = mg.registry.load("tasks", "copy")(length=5)
+    logits = np.full((25, 200, 10), -50.0)
+    logits[:15, :, 0] = 50
+    logits[15:, :, 1:9] = 50
+    blind = mg.nn.cross_entropy(logits, copy.batch(rng, 200).targets).item()
+    assert blind == pytest.approx(copy.baseline) == pytest.approx(10 * log(8) / 25)
+    adding = mg.registry.load("tasks", "adding")(length=10)
+    targets = adding.batch(rng, 200_000).targets
+    assert np.mean((targets - 1) ** 2) == pytest.approx(adding.baseline, rel=0.01) == pytest.approx(1 / 6, rel=0.01)
+
+
+def test_adding_marks_one_number_in_each_half() -> None:
+    batch = mg.registry.load("tasks", "adding")(length=11).batch(np.random.default_rng(0), 100)
+    values, marks = batch.xs[..., 0], batch.xs[..., 1]
+    assert (marks[:5].sum(0) == 1).all()
+    assert (marks[5:].sum(0) == 1).all()
+    np.testing.assert_allclose((values * marks).sum(0), batch.targets, rtol=1e-6)
+
+
+def test_charlm_reads_a_file_and_keeps_a_part_back(tmp_path: Path) -> None:
+    text = tmp_path / "t.txt"
+    text.write_text("abcd" * 300 + "é")
+    task = mg.registry.load("tasks", "charlm")(length=7, text=str(text))
+    assert task.alphabet == "abcdé"
+    batch = task.batch(np.random.default_rng(0), 3)
+    np.testing.assert_array_equal(batch.xs.argmax(-1)[1:], batch.targets[:-1])
+    assert 4 in task.held_out
+    assert 4 not in task.seen
+    assert task.baseline == pytest.approx(-4 * 300 / 1201 * log(300 / 1201) - log(1 / 1201) / 1201)
+    default = mg.registry.load("tasks", "charlm")()
+    assert len(default.seen) > 300_000
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [(b"", "nothing to predict"), (b"aaaa" * 99, "nothing to predict"), (b"ab\x00c" * 99, "zero byte"),
+     (b"\xff\xfeab", "not UTF-8"), (b"abc", "at least")],
+)  # fmt: skip
+def test_charlm_refuses_what_is_no_text(tmp_path: Path, content: bytes, words: str) -> None:
+    path = tmp_path / "t.txt"
+    path.write_bytes(content)
+    with pytest.raises(UsageError, match=words):
+        mg.registry.load("tasks", "charlm")(text=str(path))
+    with pytest.raises(UsageError, match="No such file"):
+        mg.registry.load("tasks", "charlm")(text=str(tmp_path / "none"))
+
+
+# --- training -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("model", ["rnn", "lstm", "gru"])
+@pytest.mark.parametrize("task", ["copy", "adding"])
+def test_records_hold_what_the_contract_says(in_folder: Path, model: str, task: str) -> None:
+    run = run_in(in_folder, small(model, task))
+    records = list(run.records())
+    assert [r["step"] for r in records] == [1, 2, 3, 4, 5, 6]
+    assert [json.loads(line) for line in (in_folder / "metrics.jsonl").read_text().splitlines()] == records
+    last = records[-1]
+    assert set(last) >= {"step", "loss", "grad_norm", "lr", "seconds", "param_grad_norm", "time_grad_norm"}
+    assert ("accuracy" in last) == (task == "copy")
+    assert set(last["param_grad_norm"]) == {name for name, _ in run.model.named_parameters()}
+    assert list(last["time_grad_norm"]) == (["l0.h", "l0.c"] if model == "lstm" else ["l0.h"])
+    assert {len(v) for v in last["time_grad_norm"].values()} == {23 if task == "copy" else 3}
+    assert last["grad_norm"] == pytest.approx(np.sqrt(sum(v**2 for v in last["param_grad_norm"].values())), rel=1e-4)
+    assert run.summary()["status"] == "finished"
+    assert evaluate(run, batches=2)["loss"] > 0
+
+
+def test_trace_options_change_what_is_kept_and_nothing_else(tmp_path: Path) -> None:
+    losses = []
+    for kind, keys in (("off", 0), ("params", 1), ("time", 2)):
+        run = Run(small(trace=kind), None)
+        records = list(run.records())
+        assert sum(k in records[0] for k in ("param_grad_norm", "time_grad_norm")) == keys
+        losses.append([r["loss"] for r in records])
+    assert losses[0] == losses[1] == losses[2]
+
+
+@pytest.mark.parametrize("stopped_at", [1, 4])
+def test_a_resumed_run_ends_with_the_same_bits(tmp_path: Path, stopped_at: int) -> None:
+    config = resolve("lstm", "copy", options={"steps": 8, "hidden": 6, "batch": 4, "length": 3, "layers": 2},
+                     settings={"dropout": 0.3})  # fmt: skip
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    for folder in (whole, broken):
+        folder.mkdir()
+    list(run_in(whole, config).records())
+    first = run_in(broken, config)
+    list(first.records(stop=lambda: first.step >= stopped_at))
+    assert first.status == "interrupted"
+    with open(broken / "metrics.jsonl", "a") as file:
+        file.write(json.dumps({"step": stopped_at + 1, "loss": 0}) + '\n{"step": 99')  # as after a kill
+    again = Run(checkpoint.read_config(broken), broken)
+    assert again.restore()
+    list(again.records())
+    assert metrics(whole) == metrics(broken)
+    ours, theirs = checkpoint.read(whole)[0], checkpoint.read(broken)[0]
+    assert list(ours) == list(theirs)
+    for name, array in ours.items():
+        np.testing.assert_array_equal(array, theirs[name])
+
+
+def test_a_run_without_a_checkpoint_starts_over(in_folder: Path) -> None:
+    run = run_in(in_folder, small())
+    (in_folder / "metrics.jsonl").write_text('{"step": 1}\n')
+    assert not run.restore()
+    list(run.records())
+    assert [r["step"] for r in metrics(in_folder)] == [1, 2, 3, 4, 5, 6]
+
+
+@pytest.mark.parametrize("damage", ["cut", "foreign", "other_model"])
+def test_a_damaged_checkpoint_is_refused(in_folder: Path, damage: str) -> None:
+    list(run_in(in_folder, small()).records())
+    path = in_folder / "checkpoint.safetensors"
+    if damage == "cut":
+        path.write_bytes(path.read_bytes()[:200])
+    elif damage == "foreign":
+        mg.save(path, mg.nn.Linear(1, 1))
+    run = Run(small(hidden=7) if damage == "other_model" else small(), in_folder)
+    with pytest.raises(WeightsError, match=r"whole safetensors|not a minigrad checkpoint|do not fit"):
+        run.restore()
+
+
+def test_divergence_names_parameter_and_time_step_and_keeps_the_checkpoint(in_folder: Path) -> None:
+    config = resolve("rnn", "copy", options={"steps": 50, "hidden": 6, "batch": 4, "length": 3, "lr": 1e30},
+                     settings={"nonlinearity": "relu"})  # fmt: skip
+    run = run_in(in_folder, config)
+    with pytest.raises(DivergedError, match=r"time step \d+.*gradient of \w+"):
+        list(run.records())
+    assert run.summary()["status"] == "diverged"
+
+
+def test_training_stops_when_the_task_is_solved(in_folder: Path) -> None:
+    config = resolve("gru", "adding", options={"length": 2, "hidden": 16, "batch": 64, "lr": 0.02})
+    run = run_in(in_folder, config)
+    records = list(run.records())
+    assert run.summary()["status"] == "solved"
+    assert len(records) < 1000
+    assert run.average_loss < 0.005
+
+
+# --- configuration ------------------------------------------------------------------------------------------------
+
+
+def test_options_beat_settings_beat_the_file_beats_advice() -> None:
+    file = {"hidden": 5, "batch": 5, "lr": 5.0, "model": {"chrono": 5}, "optimizer": {"name": "sgd", "momentum": 0.5}}
+    config = resolve("lstm", "copy", file=file, settings={"batch": 6, "hidden": 6}, options={"hidden": 7})
+    assert (config["hidden"], config["batch"], config["lr"]) == (7, 6, 5.0)
+    assert config["model"] == {"name": "lstm", "chrono": 5}
+    assert config["optimizer"] == {"name": "sgd", "momentum": 0.5}
+    assert resolve("lstm", "copy")["model"]["chrono"] > 0
+    assert "chrono" not in resolve("gru", "copy")["model"]
+    assert resolve(None, None, file={"model": {"name": "gru"}, "task": "adding"})["model"]["name"] == "gru"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"settings": {"chorno": 3}}, "Did you mean 'chrono'"),
+        ({"settings": {"chrono": "x"}}, "chrono must be an integer"),
+        ({"settings": {"model.lr": 3}}, "no option 'model.lr'"),
+        ({"file": {"model": {"hidden_size": 3}}}, "no option 'model.hidden_size'"),
+        ({"file": {"steps": 1.5}}, "steps must be an integer"),
+        ({"file": {"bidirectional": 1}}, "true or false"),
+        ({"options": {"steps": 0}}, "from 1 to"),
+        ({"options": {"lr": float("nan")}}, "lr must be a number above 0"),
+        ({"options": {"trace": "tiem"}}, "Did you mean 'time'"),
+        ({"options": {"device": "cuda"}}, "device must be one of cpu"),
+        ({"options": {"optimizer": "adm"}}, "Did you mean 'adam'"),
+        ({"options": {"unroll": "ful"}}, "Did you mean 'full'"),
+    ],
+)
+def test_wrong_keys_and_values_are_refused(arguments: dict, words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        resolve("lstm", "copy", **arguments)
+
+
+def test_sizes_that_memory_cannot_hold_are_refused() -> None:
+    with pytest.raises(UsageError, match="GiB"):
+        Run(resolve("lstm", "copy", options={"hidden": 100_000}), None)
+
+
+def test_settings_are_read_as_toml_or_text() -> None:
+    assert parse_setting("a=1") == ("a", 1)
+    assert parse_setting("a=relu") == ("a", "relu")
+    assert parse_setting("a=[0.9, 0.99]") == ("a", [0.9, 0.99])
+    assert parse_setting("text=a=b") == ("text", "a=b")
+    with pytest.raises(UsageError, match="key=value"):
+        parse_setting("abc")
