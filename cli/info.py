@@ -12,9 +12,10 @@ import click
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 def info(as_json: bool) -> None:
     """Versions, threads, cache and devices."""
-    from minigrad import __version__, device, jit
+    from minigrad import __version__, device
+    from minigrad.files import cache_folder
 
-    folder = jit.cache_folder()
+    folder = cache_folder()
     files = [f for f in folder.rglob("*") if f.is_file()] if folder.is_dir() else []
     found = {
         "minigrad": __version__,

@@ -126,7 +126,7 @@ def _train(config: dict[str, Any], *, resume: str | None, out: str | None, progr
     checkpoint.write_config(run.folder, config)
     title = f"{config['model']['name']} on {config['task']['name']}"
     shown = choose(progress, TrainView(title, config.get("steps"), float(run.task.baseline)))
-    jit.Kernel.listener = lambda kernel: shown.note(f"compiling {kernel} (once)…")
+    jit.listener = lambda kernel: shown.note(f"compiling {kernel} (once)…")
     shown.note(f"{title}: {sum(p.size for p in run.model.parameters()):,} parameters, run {run.folder}")
     error: MinigradError | None = None
     with _stop_on_signal() as stop:

@@ -1,4 +1,4 @@
-"""Writing files so that a reader sees the old one or the new one, never half of either. Imports nothing of minigrad."""
+"""Where files go, and writing them so that none is ever seen half. Imports nothing of minigrad."""
 
 import os
 import tempfile
@@ -21,3 +21,12 @@ def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
+
+
+def cache_folder() -> Path:
+    """The folder of compiled kernels: `MINIGRAD_CACHE_DIR`, else the platform's cache folder."""
+    if named := os.environ.get("MINIGRAD_CACHE_DIR"):
+        return Path(named)
+    from platformdirs import user_cache_path
+
+    return user_cache_path("minigrad", appauthor=False)

@@ -264,7 +264,7 @@ class FoldNode(Node):
         starts = [(edge, g) for edge, g in zip(ends, gs, strict=True) if g is not None]
         edges = list(self.edges or ())
         found = walk_back(starts, stop=frozenset(e for e in edges if e), watch=watch, keep=is_recording())
-        arrived: dict[Edge | None, Any] = dict(found)
+        arrived: dict[Any, Any] = {**found}
         arrived.update((edge, g) for edge, g in watch.items() if g is not None)
         self.heard(steps, lambda x: arrived.get(x.edge))
         return [found.get(edge) for edge in edges if edge]

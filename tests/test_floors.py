@@ -19,7 +19,7 @@ FLOORS = [
 ]  # fmt: skip
 ORDER = {name: (floor, place) for floor, names in enumerate(FLOORS) for place, name in enumerate(names)}
 # `late` imports stand inside a function, where an op's rule needs an op that is declared further on.
-LATE = {("ops.reduce", "ops.index"), ("eager", "core"), ("nn.recurrent", "registry")}
+LATE = {("ops.reduce", "ops.index"), ("nn.recurrent", "registry")}
 
 
 def module_of(path: Path) -> str:

@@ -209,3 +209,35 @@ def test_large_rows_take_the_kernels_and_agree_with_numpy() -> None:
     mg.take(table, rows, axis=0).sum().backward()
     assert table.grad is not None
     np.testing.assert_array_equal(table.grad.numpy()[:, 0], np.bincount(rows % 5, minlength=5))
+
+
+def test_kernels_run_as_plain_python_too_and_agree() -> None:
+    from minigrad.kernels import cpu
+
+    rng = np.random.default_rng(10)
+    x = (rng.normal(size=(3, 40)) * 20).astype(np.float32)
+    x[0, :3] = -np.inf
+    x[1, 2] = np.nan
+    outs = np.zeros((2, 3, 40), np.float32)
+    with np.errstate(all="ignore"):
+        cpu.softmax32.py_func(x, outs[0])
+        cpu.softmax32(x, outs[1])
+        wide = x.astype(np.float64)
+        want = np.exp(wide - wide.max(-1, keepdims=True))
+        want /= want.sum(-1, keepdims=True)
+    np.testing.assert_allclose(outs[0], outs[1], rtol=1e-5, atol=1e-37)
+    np.testing.assert_allclose(outs[1], want, rtol=1e-5, atol=1e-37)
+    assert np.isnan(outs[1, 1]).all()
+
+
+def test_float32_softmax_and_cross_entropy_of_large_rows() -> None:
+    x = np.random.default_rng(11).normal(size=(50, 60)) * 5
+    targets = np.random.default_rng(12).integers(0, 60, 50)
+    narrow = x.astype(np.float32)
+    np.testing.assert_allclose(mg.softmax(narrow).numpy(), mg.softmax(x).numpy(), rtol=2e-5, atol=1e-12)
+    np.testing.assert_allclose(mg.log_softmax(narrow).numpy(), mg.log_softmax(x).numpy(), rtol=1e-5, atol=1e-5)
+    got = mg.value_and_grad(lambda v: mg.nn.cross_entropy(v, targets))
+    for a, b in zip(got(mg.tensor(narrow)), got(mg.tensor(x)), strict=True):
+        np.testing.assert_allclose(a.numpy(), b.numpy(), rtol=1e-5, atol=1e-8)
+    narrow[3, 4] = np.nan
+    assert np.isnan(mg.softmax(narrow).numpy()).any(axis=1).tolist() == [i == 3 for i in range(50)]

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 Array = np.ndarray[Any, Any]
-KERNEL_FROM = 2048  # elements; below it a call costs more than the passes that it saves
+KERNEL_FROM = 2048  # elements; for fewer NumPy is quick enough not to load Numba
 
 
 def _as_rows(x: Array) -> Array:
@@ -16,34 +16,47 @@ def _as_rows(x: Array) -> Array:
     return np.ascontiguousarray(x).reshape(-1, x.shape[-1])
 
 
-def _shifted(x: Array) -> Array:
-    """`x` less its row's maximum, so that exp cannot overflow."""
-    return x - x.max(axis=-1, keepdims=True)
+def _sums(x: Array) -> tuple[Array, Array]:
+    """[.., N] -> the maximum and the sum of exp(x - maximum), [.., 1] each."""
+    if x.dtype != np.float32 or x.size < KERNEL_FROM:
+        top = x.max(axis=-1, keepdims=True)
+        return top, np.exp(x - top).sum(axis=-1, keepdims=True)
+    from minigrad.kernels import cpu
+
+    top, total = (np.empty((*x.shape[:-1], 1), x.dtype) for _ in range(2))
+    cpu.row_sums32(_as_rows(x), top.reshape(-1), total.reshape(-1))
+    return top, total
 
 
 def softmax(x: Array) -> Array:
     """[.., N] -> [.., N]."""
     if not x.shape[-1]:
         return np.empty_like(x)
-    out = _shifted(x)
-    np.exp(out, out=out)
-    out /= out.sum(axis=-1, keepdims=True)
-    return out
+    if x.dtype != np.float32 or x.size < KERNEL_FROM:
+        out: Array = np.exp(x - x.max(axis=-1, keepdims=True))
+        return out / out.sum(axis=-1, keepdims=True)
+    from minigrad.kernels import cpu
+
+    rows = _as_rows(x)
+    out = np.empty_like(rows)
+    cpu.softmax32(rows, out)
+    return out.reshape(x.shape)
 
 
 def log_softmax(x: Array) -> Array:
     """[.., N] -> [.., N]."""
     if not x.shape[-1]:
         return np.empty_like(x)
-    out = _shifted(x)
-    out -= np.log(np.exp(out).sum(axis=-1, keepdims=True))
-    return out
+    top, total = _sums(x)
+    return (x - top) - np.log(total)
 
 
 def cross_entropy(x: Array, targets: Array) -> Array:
     """[R, C], [R] -> [R]: -log softmax at the target."""
-    shifted = _shifted(x)
-    return np.log(np.exp(shifted).sum(axis=1)) - np.take_along_axis(shifted, targets[:, None], 1)[:, 0]
+    if not len(x):
+        return np.empty(0, x.dtype)
+    top, total = _sums(x)
+    return (np.log(total) - (np.take_along_axis(x, targets[:, None], 1) - top))[:, 0]
 
 
 def standardize(x: Array, *, eps: float) -> Array:
