@@ -41,7 +41,7 @@ def test_outputs_and_gradients(name: str, dtype, bidirectional: bool, lengths) -
     mine = mg.tensor(xs, requires_grad=True)
     out, _ = ours(mine, lengths=lengths)
     (out * g).sum().backward()
-    close = dict(rtol=0, atol=TOLERANCE[dtype])
+    close = {"rtol": 0, "atol": TOLERANCE[dtype]}
     np.testing.assert_allclose(out.detach().numpy(), ys.detach().numpy(), **close)
     np.testing.assert_allclose(mine.grad.numpy(), x.grad.numpy(), **close)
     for (key, p), q in zip(ours.named_parameters(), theirs.parameters(), strict=True):
