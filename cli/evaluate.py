@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import click
-from minigrad_cli.words import percent
+from minigrad_cli.words import bits, percent
 
 from minigrad.errors import UsageError
 
@@ -63,9 +63,10 @@ def _sample(run: Any, count: int, seed: int) -> str:
 
 
 def _print(run: Any, result: dict[str, Any]) -> None:
-    bits = f"  ({result['bits']:.3f} bits a symbol)" if "bits" in result else ""
-    click.echo(f"after {result['steps']} steps, on {result['batches']} fresh batches of {run.config['batch']}")
-    click.echo(f"loss      {result['loss']:.4f}  (baseline {result['baseline']:.4f}){bits}")
+    where = "held-out" if hasattr(run.task, "test_batch") else "fresh"
+    click.echo(f"after {result['steps']} steps, on {result['batches']} {where} batches of {run.config['batch']}")
+    loss = result["loss"]
+    click.echo(f"loss      {loss:.4f}{bits(run.task, loss)}  (baseline {result['baseline']:.4f})")
     if result["accuracy"] is not None:
         click.echo(f"accuracy  {percent(result['accuracy'])}")
     if "sample" in result:

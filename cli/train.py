@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import click
-from minigrad_cli.words import clock, percent
+from minigrad_cli.words import bits, clock, percent
 
 from minigrad.errors import DivergedError, MinigradError, UsageError
 
@@ -162,7 +162,9 @@ def _stop_on_signal() -> Iterator[Callable[[], bool]]:
 
 
 def _report(run: Any, as_json: bool) -> None:
-    """The result, on stdout."""
+    """The result, on stdout; with what was held out, where the task keeps something back."""
+    from minigrad.train import evaluate
+
     summary = run.summary()
     if as_json:
         click.echo(json.dumps(summary))
@@ -176,11 +178,14 @@ def _report(run: Any, as_json: bool) -> None:
     click.echo(f"{words[summary['status']]} in {clock(summary['seconds'])}")
     if summary["loss"] is not None:
         click.echo(
-            f"loss      {summary['loss']:.4f}  (baseline {summary['baseline']:.4f}, "
+            f"loss      {summary['loss']:.4f}{bits(run.task, summary['loss'])}  (baseline {summary['baseline']:.4f}, "
             f"mean of the last {len(run.recent)} steps)"
         )
     if summary["accuracy"] is not None:
         click.echo(f"accuracy  {percent(summary['accuracy'])}")
+    if hasattr(run.task, "test_batch") and run.status != "diverged":
+        held_out = evaluate(run, batches=5)["loss"]
+        click.echo(f"held out  {held_out:.4f}{bits(run.task, held_out)}")
     click.echo(f"run       {summary['run']}")
     if summary["status"] == "interrupted":
         click.echo(f"go on with: minigrad train --resume {summary['run']}")

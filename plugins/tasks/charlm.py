@@ -42,6 +42,7 @@ class CharLM:
     """Predict each next character of a text, in windows of `length`."""
 
     loss = "cross_entropy"
+    symbol = "character"
 
     def __init__(self, length: int = 50, text: str = "") -> None:
         self.length = length
