@@ -28,6 +28,7 @@ class Op:
     forward:    NumPy arrays (or Python scalars) -> array, or a tuple of arrays if `multiple`.
     type_rule:  the same arguments' types -> ArrayType (or a tuple); raises ShapeError with the reason.
     vjp:        `(g, out, *inputs, **metadata)` -> one cotangent an input (None: no gradient), in ops, never in NumPy.
+                A cotangent that is much work may be a function that gives it; it is called if somebody wants it.
                 An argument whose name begins with `_` comes as its ArrayType: its value is not kept for the backward.
     broadcasts: the cotangents may have the broadcast shape; undoing it happens in one place, `tape.py`.
     samples:    `rng -> [(inputs, metadata), ...]`, what the tests draw from; inputs inside the smooth region.

@@ -16,7 +16,7 @@ import numpy as np
 from minigrad import random
 from minigrad.arraytype import ArrayType, show
 from minigrad.core import as_value
-from minigrad.eager import Tensor, is_recording, no_grad, recording
+from minigrad.eager import Tensor, is_recording, no_grad, quiet, recording
 from minigrad.errors import ScanError
 from minigrad.ops.elementwise import where
 from minigrad.ops.shape import concat, reshape, split, stack, unstack
@@ -235,7 +235,8 @@ def fold(run: Callable[[], tuple[list[Tensor], list[_Step]]], *, heard: Heard, a
     """
     before = now()
     state = random.get_state() if again else None
-    outs, steps = run()
+    with quiet():
+        outs, steps = run()
     ends = [out.edge for out in outs if out.edge is not None]
     if not is_recording() or not ends:
         return outs

@@ -122,7 +122,7 @@ def walk_back(
             )
         for source, g in zip(node.edges, node.pull(gs), strict=True):
             if source is not None and g is not None:
-                arrive(source, g)
+                arrive(source, g() if callable(g) else g)
         if not keep:
             node.release()
     return found

@@ -62,7 +62,7 @@ def test_a_rule_wrong_by_half_a_thousandth_is_caught(name: str, monkeypatch: pyt
 
     def wrong(*args, **metadata):
         found = list(right(*args, **metadata))
-        found[0] = found[0] * 1.0005
+        found[0] = (found[0]() if callable(found[0]) else found[0]) * 1.0005
         return tuple(found)
 
     object.__setattr__(op, "vjp", wrong)

@@ -4,6 +4,7 @@ Imports the ground floor, `core`, and the op files before it. Every product ends
 """
 
 from collections.abc import Sequence
+from functools import partial
 from string import ascii_letters
 from typing import Any
 
@@ -38,7 +39,7 @@ _matmul: Op = declare(
     "matmul",
     forward=np.matmul,
     type_rule=_matmul_type,
-    vjp=lambda g, _out, x, y: (_matmul(g, transpose(y)), _matmul(transpose(x), g)),
+    vjp=lambda g, _out, x, y: (lambda: _matmul(g, transpose(y)), lambda: _matmul(transpose(x), g)),
     samples=lambda rng: [
         ((rng.normal(size=(2, 3)), rng.normal(size=(3, 4))), {}),
         ((rng.normal(size=(5, 2, 3)), rng.normal(size=(3, 4))), {}),
@@ -52,7 +53,11 @@ _linear = declare(
     "linear",
     forward=lambda x, w, *b: x @ w.T + b[0] if b else x @ w.T,
     type_rule=lambda x, w, *b: _matmul_type(x, ArrayType(w.shape[::-1], w.dtype)),
-    vjp=lambda g, _out, x, w, *_b: (_matmul(g, w), _matmul(transpose(g), x), *(sum_(g, axis=0) for _ in _b)),
+    vjp=lambda g, _out, x, w, *_b: (
+        lambda: _matmul(g, w),
+        lambda: _matmul(transpose(g), x),
+        *(sum_(g, axis=0) for _ in _b),
+    ),
     samples=lambda rng: [
         ((rng.normal(size=(2, 3)), rng.normal(size=(4, 3))), {}),
         ((rng.normal(size=(2, 3)), rng.normal(size=(4, 3)), rng.normal(size=4)), {}),
@@ -132,7 +137,7 @@ def _einsum_type(*xs: Any, terms: tuple[str, ...], to: str) -> ArrayType:
 
 
 def _einsum_vjp(g: Any, _out: Any, *xs: Any, terms: tuple[str, ...], to: str) -> tuple[Any, ...]:
-    return tuple(_einsum_gradient(i, g, xs, terms, to) for i in range(len(xs)))
+    return tuple(partial(_einsum_gradient, i, g, xs, terms, to) for i in range(len(xs)))
 
 
 def _einsum_gradient(i: int, g: Any, xs: tuple[Any, ...], terms: tuple[str, ...], to: str) -> Any:
