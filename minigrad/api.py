@@ -3,9 +3,10 @@
 import numpy as _np
 
 from minigrad.batch import Batch
-from minigrad.eager import Tensor, no_grad, tensor
+from minigrad.eager import tensor
 from minigrad.errors import MinigradError
 from minigrad.functional import grad, value_and_grad
+from minigrad.mode import no_grad
 from minigrad.ops.create import arange, eye, full, full_like, linspace, ones, ones_like, zeros, zeros_like
 from minigrad.ops.elementwise import (
     abs,
@@ -93,7 +94,9 @@ from minigrad.ops.shape import (
     unstack,
 )  # fmt: skip
 from minigrad.random import seed
-from minigrad.recurrence import scan, trace
+from minigrad.recurrence import scan
+from minigrad.tracing import trace
+from minigrad.values import Tensor
 from minigrad.weights import load_weights, save
 
 float32, float64 = _np.float32, _np.float64

@@ -9,11 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.eager import Tensor, no_grad, tensor
+from minigrad.eager import tensor
 from minigrad.errors import GradientError
 from minigrad.functional import grad
+from minigrad.mode import no_grad
 from minigrad.ops.reduce import sum as sum_
 from minigrad.tree import flatten
+from minigrad.values import Tensor
 
 Array = np.ndarray[Any, Any]
 STEP = 1e-6  # of a central difference in float64: error about 1e-10, so a rule wrong by 0.05 % stands out

@@ -85,27 +85,27 @@ class Interpreter:
 
 
 class _Running(threading.local):
-    """The interpreter of this thread."""
+    """The interpreter of this thread; a new thread starts with the one that was made the default."""
 
-    default: Interpreter
-
-    @property
-    def interpreter(self) -> Interpreter:
-        return self.__dict__.get("top", _Running.default)
+    interpreter: Interpreter
 
 
 running = _Running()
 
 
+def make_default(interpreter: Interpreter) -> None:
+    """Let `interpreter` run every op for which nothing else was said, in every thread."""
+    _Running.interpreter = interpreter
+
+
 @contextmanager
 def interpreting(interpreter: Interpreter) -> Iterator[None]:
     """Let `interpreter` run every op of this thread within the block."""
-    before = running.interpreter
-    running.__dict__["top"] = interpreter
+    before, running.interpreter = running.interpreter, interpreter
     try:
         yield
     finally:
-        running.__dict__["top"] = before
+        running.interpreter = before
 
 
 def as_value(data: Any) -> Any:

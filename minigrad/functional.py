@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 
 from minigrad.arraytype import ArrayType, show
-from minigrad.eager import Tensor, recording, tensor
+from minigrad.eager import tensor
 from minigrad.errors import DtypeError, GradientError
+from minigrad.mode import recording
 from minigrad.tape import Edge, Entry, sources, walk_back
 from minigrad.tree import flatten, unflatten
+from minigrad.values import Tensor
 
 
 def value_and_grad(f: Callable[..., Any], argnums: int | Sequence[int] = 0) -> Callable[..., tuple[Any, Any]]:

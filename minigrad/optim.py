@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.eager import Tensor, no_grad
 from minigrad.errors import DivergedError, UsageError, WeightsError
+from minigrad.mode import no_grad
 from minigrad.nn.module import Parameter
+from minigrad.values import Tensor
 
 Array = np.ndarray[Any, Any]
 

@@ -1,12 +1,9 @@
-"""`scan`: one recurrence over time, one node of the tape; and `trace`, which keeps what the gradient was at each step.
+"""`scan`: one recurrence over time, one node of the tape.
 
-Imports the floors below. `_loop` is the definition. (The file is not called `scan.py`, for then `mg.scan` would be this
-module or the function, whichever was imported first.)
+Imports the floors below. `_Steps.run` is the definition. (Not called `scan.py`: `mg.scan` is a function.)
 """
 
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from functools import partial
 from math import isqrt
 from typing import Any
@@ -16,12 +13,14 @@ import numpy as np
 from minigrad import random
 from minigrad.arraytype import ArrayType, show
 from minigrad.core import as_value
-from minigrad.eager import Tensor, is_recording, no_grad, quiet, recording
 from minigrad.errors import ScanError
+from minigrad.mode import is_recording, no_grad, quiet, recording
 from minigrad.ops.elementwise import where
 from minigrad.ops.shape import concat, reshape, split, stack, unstack
 from minigrad.tape import Edge, Node, now, sources, walk_back
+from minigrad.tracing import ScanTrace, Step, tracing
 from minigrad.tree import flatten, paths, unflatten
+from minigrad.values import Tensor
 
 Array = np.ndarray[Any, Any]
 Cell = Callable[[Any, Any], tuple[Any, Any]]
@@ -63,13 +62,13 @@ def scan(
             "scan(compiled=True): this version has no compiled path. Use compiled=None: the loop runs eagerly."
         )
     steps = _Steps(cell, carry, xs, lengths, reverse)
-    for scans in _tracing.active:
+    for scans in tracing.active:
         steps.traces.append(ScanTrace(steps.length, steps.carry))
         scans.append(steps.traces[-1])
     k = _segment_length(checkpoint, steps.length)
     starts = range(0, steps.length, k)
 
-    def run() -> tuple[list[Tensor], list["_Step"]]:
+    def run() -> tuple[list[Tensor], list[Step]]:
         if checkpoint is None:
             return steps.run(steps.carry, steps.xs, 0)
         return _in_segments(steps, k, list(starts))
@@ -89,7 +88,7 @@ def _segment_length(checkpoint: int | str | None, length: int) -> int:
     return checkpoint
 
 
-def _in_segments(steps: "_Steps", k: int, starts: list[int]) -> tuple[list[Tensor], list["_Step"]]:
+def _in_segments(steps: "_Steps", k: int, starts: list[int]) -> tuple[list[Tensor], list[Step]]:
     """The loop in pieces of k steps, each a node that runs its piece again when the backward comes."""
     cuts = starts[1:]
     pieces: list[Any] = [split(x, cuts) for x in steps.xs]
@@ -101,15 +100,6 @@ def _in_segments(steps: "_Steps", k: int, starts: list[int]) -> tuple[list[Tenso
     if not starts:
         return steps.run(carry, steps.xs, 0)
     return carry + [concat([ys[s][i] for s in sorted(ys)]) for i in range(len(ys[0]))], []
-
-
-class _Step:
-    """The carry that step t made: as the cell gave it, and as the mask of `lengths` left it."""
-
-    __slots__ = ("alive", "kept", "made", "t")
-
-    def __init__(self, t: int, made: list[Tensor], kept: list[Tensor], alive: Array | None) -> None:
-        self.t, self.made, self.kept, self.alive = t, made, kept, alive
 
 
 class _Steps:
@@ -134,7 +124,7 @@ class _Steps:
         self.length = len(self.xs[0])
         self.alive = None if lengths is None else _alive(lengths, self.length, self.carry)
 
-    def run(self, carry: list[Tensor], xs: list[Tensor], start: int) -> tuple[list[Tensor], list[_Step]]:
+    def run(self, carry: list[Tensor], xs: list[Tensor], start: int) -> tuple[list[Tensor], list[Step]]:
         """The definition: every step from `start` on, one after the other."""
         length = len(xs[0])
         if not length:
@@ -150,7 +140,7 @@ class _Steps:
                 kept = [_select(alive, new, old) for new, old in zip(made, carry, strict=True)]
                 y = [_select(alive, leaf, False if leaf.dtype.kind == "b" else 0) for leaf in y]
             carry, ys[t] = kept, y
-            steps.append(_Step(start + t, made, kept, alive))
+            steps.append(Step(start + t, made, kept, alive))
             for trace in self.traces:
                 trace.note_carry(start + t, kept)
         return carry + [stack(leaves) for leaves in zip(*ys, strict=True)], steps
@@ -186,7 +176,7 @@ class _Steps:
             _, y = self._call(self.carry, [Tensor(np.zeros(x.shape[1:], x.dtype)) for x in self.xs], 0)
         return [Tensor(np.zeros((0, *leaf.shape), leaf.dtype)) for leaf in y]
 
-    def heard(self, steps: list[_Step], gradient: Callable[[Tensor], Any]) -> None:
+    def heard(self, steps: list[Step], gradient: Callable[[Tensor], Any]) -> None:
         """Pass the cotangents of these steps' carries on to the traces."""
         for trace in self.traces:
             for step in steps:
@@ -222,10 +212,10 @@ def _select(alive: Array, new: Tensor, old: Any) -> Tensor:
 
 # --- many ops, one node -------------------------------------------------------------------------------------------
 
-Heard = Callable[[list[_Step], Callable[[Tensor], Any]], None]
+Heard = Callable[[list[Step], Callable[[Tensor], Any]], None]
 
 
-def fold(run: Callable[[], tuple[list[Tensor], list[_Step]]], *, heard: Heard, again: bool) -> list[Tensor]:
+def fold(run: Callable[[], tuple[list[Tensor], list[Step]]], *, heard: Heard, again: bool) -> list[Tensor]:
     """Run, and write all of it on the tape as one node.
 
     Args:
@@ -275,7 +265,7 @@ class FoldNode(Node):
         self.kept = self.again = self.heard = None  # type: ignore[assignment]
 
 
-def _run_again(run: Callable[[], tuple[list[Tensor], list[_Step]]], state: Any) -> tuple[list[Edge], list[_Step]]:
+def _run_again(run: Callable[[], tuple[list[Tensor], list[Step]]], state: Any) -> tuple[list[Edge], list[Step]]:
     """The same ops with the same random numbers, on the tape this time."""
     now = random.get_state()
     random.set_state(state)
@@ -283,66 +273,3 @@ def _run_again(run: Callable[[], tuple[list[Tensor], list[_Step]]], state: Any) 
         outs, steps = run()
     random.set_state(now)
     return [out.edge for out in outs if out.edge is not None], steps
-
-
-# --- the trace ----------------------------------------------------------------------------------------------------
-
-
-class ScanTrace:
-    """What one scan did at each step. T steps, B rows.
-
-    carry_norm:      one array [T, B] a carry leaf: the norm over units of the carry that step t made.
-    carry_grad_norm: the same for dL/d carry_t, counting every use of that carry; NaN before a backward came by.
-    compiled:        whether compiled code ran.
-    """
-
-    def __init__(self, length: int, carry: list[Tensor]) -> None:
-        shapes = [(length, leaf.shape[0] if leaf.ndim else 1) for leaf in carry]
-        self.carry_norm = [np.zeros(shape) for shape in shapes]
-        self.carry_grad_norm = [np.full(shape, np.nan) for shape in shapes]
-        self.compiled = False
-
-    def note_carry(self, t: int, carry: list[Tensor]) -> None:
-        """Keep the norms of step t's carry."""
-        for norms, leaf in zip(self.carry_norm, carry, strict=True):
-            norms[t] = _norm(leaf)
-
-    def note_gradient(self, step: _Step, gradient: Callable[[Tensor], Any]) -> None:
-        """Keep the norms of step t's cotangents: the cell's own result where the row ran, the kept carry elsewhere."""
-        for norms, made, kept in zip(self.carry_grad_norm, step.made, step.kept, strict=True):
-            g = gradient(made)
-            norms[step.t] = 0.0 if g is None else _norm(g)
-            if step.alive is not None and (g := gradient(kept)) is not None:
-                norms[step.t] = np.where(step.alive, norms[step.t], _norm(g))
-
-
-def _norm(x: Tensor) -> Array:
-    """[B, ...] -> [B], in float64, so that a small gradient does not vanish in its own square."""
-    rows = x.numpy().astype(np.float64).reshape(x.shape[0] if x.ndim else 1, -1)
-    return np.sqrt(np.square(rows).sum(axis=1))
-
-
-class Trace:
-    """`scans`: a ScanTrace for each scan that ran within the block, in their order."""
-
-    def __init__(self) -> None:
-        self.scans: list[ScanTrace] = []
-
-
-class _Tracing(threading.local):
-    def __init__(self) -> None:
-        self.active: list[list[ScanTrace]] = []
-
-
-_tracing = _Tracing()
-
-
-@contextmanager
-def trace() -> Iterator[Trace]:
-    """Keep, for each scan within the block, the norms of its carries and of their gradients at every step."""
-    made = Trace()
-    _tracing.active.append(made.scans)
-    try:
-        yield made
-    finally:
-        _tracing.active.remove(made.scans)

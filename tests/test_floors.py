@@ -12,10 +12,10 @@ FLOORS = [
     ["core", "device", "jit"],
     ["kernels", "kernels.cpu", "kernels.rows", "ops", "ops.elementwise", "ops.shape", "ops.reduce", "ops.index",
      "ops.linalg", "ops.create", "ops.operators"],
-    ["random", "tape", "eager", "functional"],
-    ["recurrence", "batch", "weights", "api"],
+    ["random", "mode", "tape", "values", "eager", "functional"],
+    ["tracing", "recurrence", "batch", "weights", "api"],
     ["nn.module", "nn.layers", "nn.losses", "registry", "nn.recurrent", "nn", "optim", "check", "config", "checkpoint",
-     "train"],
+     "objective", "train"],
 ]  # fmt: skip
 ORDER = {name: (floor, place) for floor, names in enumerate(FLOORS) for place, name in enumerate(names)}
 # `late` imports stand inside a function, where an op's rule needs an op that is declared further on.

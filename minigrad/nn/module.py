@@ -6,9 +6,10 @@ from typing import Any, Self
 import numpy as np
 
 from minigrad.arraytype import ArrayType, check_dtype, is_floating
-from minigrad.eager import Tensor, tensor
+from minigrad.eager import tensor
 from minigrad.errors import WeightsError, did_you_mean
 from minigrad.tape import Leaf
+from minigrad.values import Tensor
 
 Array = np.ndarray[Any, Any]
 

@@ -1,0 +1,84 @@
+"""`mg.trace`: what a scan's carries and their gradients were at every step.
+
+Imports `values`. (Not called `trace.py`: `mg.trace` is a function.)
+"""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from minigrad.values import Tensor
+
+Array = np.ndarray[Any, Any]
+
+
+class Step:
+    """The carry that step t made: as the cell gave it, and as the mask of `lengths` left it."""
+
+    __slots__ = ("alive", "kept", "made", "t")
+
+    def __init__(self, t: int, made: list[Tensor], kept: list[Tensor], alive: Array | None) -> None:
+        self.t, self.made, self.kept, self.alive = t, made, kept, alive
+
+
+class ScanTrace:
+    """What one scan did at each step. T steps, B rows.
+
+    carry_norm:      one array [T, B] a carry leaf: the norm over units of the carry that step t made.
+    carry_grad_norm: the same for dL/d carry_t, counting every use of that carry; NaN before a backward came by.
+    compiled:        whether compiled code ran.
+    """
+
+    def __init__(self, length: int, carry: list[Tensor]) -> None:
+        shapes = [(length, leaf.shape[0] if leaf.ndim else 1) for leaf in carry]
+        self.carry_norm = [np.zeros(shape) for shape in shapes]
+        self.carry_grad_norm = [np.full(shape, np.nan) for shape in shapes]
+        self.compiled = False
+
+    def note_carry(self, t: int, carry: list[Tensor]) -> None:
+        """Keep the norms of step t's carry."""
+        for norms, leaf in zip(self.carry_norm, carry, strict=True):
+            norms[t] = _norm(leaf)
+
+    def note_gradient(self, step: Step, gradient: Callable[[Tensor], Any]) -> None:
+        """Keep the norms of step t's cotangents: the cell's own result where the row ran, the kept carry elsewhere."""
+        for norms, made, kept in zip(self.carry_grad_norm, step.made, step.kept, strict=True):
+            g = gradient(made)
+            norms[step.t] = 0.0 if g is None else _norm(g)
+            if step.alive is not None and (g := gradient(kept)) is not None:
+                norms[step.t] = np.where(step.alive, norms[step.t], _norm(g))
+
+
+def _norm(x: Tensor) -> Array:
+    """[B, ...] -> [B], in float64, so that a small gradient does not vanish in its own square."""
+    rows = x.numpy().astype(np.float64).reshape(x.shape[0] if x.ndim else 1, -1)
+    return np.sqrt(np.square(rows).sum(axis=1))
+
+
+class Trace:
+    """`scans`: a ScanTrace for each scan that ran within the block, in their order."""
+
+    def __init__(self) -> None:
+        self.scans: list[ScanTrace] = []
+
+
+class _Tracing(threading.local):
+    def __init__(self) -> None:
+        self.active: list[list[ScanTrace]] = []
+
+
+tracing = _Tracing()
+
+
+@contextmanager
+def trace() -> Iterator[Trace]:
+    """Keep, for each scan within the block, the norms of its carries and of their gradients at every step."""
+    made = Trace()
+    tracing.active.append(made.scans)
+    try:
+        yield made
+    finally:
+        tracing.active.remove(made.scans)

@@ -1,0 +1,221 @@
+"""`Tensor`: an array that knows how it was made. Its operators are ops; this file holds what is not an op.
+
+Imports the floors below, `mode` and `tape`. (Not called `tensor.py`: `mg.tensor` is a function.)
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Self
+
+import numpy as np
+
+from minigrad import device as devices
+from minigrad.arraytype import ArrayType, is_floating, show
+from minigrad.core import OPS
+from minigrad.errors import DtypeError, GradientError, MutationError, ShapeError
+from minigrad.mode import mode, no_grad, quiet
+from minigrad.ops.operators import Operators
+from minigrad.tape import Edge, Leaf, walk_back
+from minigrad.tree import tree_map
+
+Array = np.ndarray[Any, Any]
+
+
+class Tensor(Operators):
+    """An array that knows how it was made. Values never change under a reader: `numpy()` gives a read-only view."""
+
+    __slots__ = ("__weakref__", "_data", "edge", "name", "version")
+
+    def __init__(self, data: Array, edge: Edge | None = None, version: list[int] | None = None) -> None:
+        """Wrap an array without a copy; users call `mg.tensor`."""
+        self._data = data
+        self.edge = edge
+        self.version = [0] if version is None else version  # shared by all views of the same memory
+        self.name = ""
+
+    # --- what it is ---
+
+    @property
+    def shape(self) -> tuple[int, ...]:  # type: ignore[override]
+        """Size of each axis."""
+        return self._data.shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:  # type: ignore[override]
+        """Data type of the elements."""
+        return self._data.dtype
+
+    @property
+    def device(self) -> str:
+        """Where the values live."""
+        return "cpu"
+
+    @property
+    def requires_grad(self) -> bool:
+        """Whether a gradient can flow here."""
+        return self.edge is not None
+
+    @requires_grad.setter
+    def requires_grad(self, on: bool) -> None:
+        if self.edge is not None and not isinstance(self.edge[0], Leaf):
+            raise GradientError(f"{self!r} was computed; only a leaf can be told to require a gradient. Use detach().")
+        if on and not is_floating(self.dtype):
+            raise DtypeError(f"only floats have gradients, not {self.dtype}. Use .astype(mg.float32) first.")
+        if on and self.edge is None:
+            self.edge = (Leaf(ArrayType(self.shape, self.dtype)), 0)
+        elif not on:
+            self.edge = None
+
+    @property
+    def grad(self) -> "Tensor | None":
+        """The gradient that `backward` added up here; None before the first, and always for a computed value."""
+        return self.edge[0].grad if self.edge is not None and isinstance(self.edge[0], Leaf) else None
+
+    @grad.setter
+    def grad(self, value: "Tensor | None") -> None:
+        if self.edge is None or not isinstance(self.edge[0], Leaf):
+            raise GradientError("only a leaf made with requires_grad=True holds a gradient.")
+        if value is not None and (value.shape, value.dtype) != (self.shape, self.dtype):
+            raise ShapeError(f"the gradient of {show(self)} cannot be {show(value)}.")
+        self.edge[0].grad = value
+
+    # --- the way out ---
+
+    def numpy(self) -> Array:
+        """The values as a read-only view; no gradient passes through it."""
+        view = self._data.view()
+        view.flags.writeable = False
+        return view
+
+    def item(self) -> Any:
+        """The only element, as a Python number."""
+        if self.size != 1:
+            raise ShapeError(f"item() takes one element, {show(self)} has {self.size}.")
+        return self._data.item()
+
+    def detach(self) -> "Tensor":
+        """The same values, cut off the tape."""
+        return Tensor(self._data, version=self.version)
+
+    def to(self, device: str) -> Self:
+        """The same values on a device."""
+        devices.check_device(device)
+        return self
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
+        self._lose_no_gradient("turning this tensor into a NumPy array")
+        return np.array(self.numpy(), dtype=dtype, copy=copy)
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        name = {"true_divide": "divide", "power": "pow", "absolute": "abs"}.get(ufunc.__name__, ufunc.__name__)
+        if method == "__call__" and not kwargs and name in OPS:
+            return OPS[name](*inputs)
+        if name == "matmul" and method == "__call__" and not kwargs:
+            return inputs[0] @ inputs[1]
+        call = ufunc.__name__ if method == "__call__" else f"{ufunc.__name__}.{method}"
+        for x in inputs:
+            if isinstance(x, Tensor):
+                x._lose_no_gradient(f"np.{call}")
+        return getattr(ufunc, method)(*(np.asarray(x) for x in inputs), **kwargs)
+
+    def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        import minigrad
+
+        ours = getattr(
+            minigrad, {"concatenate": "concat", "transpose": "permute_dims"}.get(name := function.__name__, name), None
+        )
+        if callable(ours):
+            return ours(*args, **kwargs)
+
+        def out(x: Any) -> Any:
+            if not isinstance(x, Tensor):
+                return x
+            x._lose_no_gradient(f"np.{name}")
+            return x.numpy()
+
+        return function(*tree_map(out, args), **tree_map(out, kwargs))
+
+    def __dlpack__(self, **options: Any) -> Any:
+        self._lose_no_gradient("DLPack")
+        readonly = options.get("max_version") is not None
+        return (self.numpy() if readonly else self._data.copy()).__dlpack__(**options)
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return self._data.__dlpack_device__()
+
+    def _lose_no_gradient(self, what: str) -> None:
+        if self.requires_grad and mode.recording:
+            raise GradientError(
+                f"{what} would lose its gradient ({show(self)}). Use t.detach(), or t.numpy(), to say so."
+            )
+
+    def __bool__(self) -> bool:
+        return bool(self.item())
+
+    def __int__(self) -> int:
+        return int(self.item())
+
+    def __float__(self) -> float:
+        return float(self.item())
+
+    def __index__(self) -> int:
+        return self._data.__index__()
+
+    def __repr__(self) -> str:
+        text = np.array2string(self._data, separator=", ", prefix="tensor(")
+        dtype = "" if self.dtype in (np.float32, np.int64, np.bool_) else f", dtype={self.dtype}"
+        return f"tensor({text}{dtype}{', requires_grad=True' if self.requires_grad else ''})"
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "Tensor":
+        copied = type(self).__new__(type(self))
+        Tensor.__init__(copied, self._data.copy())
+        copied.name = self.name
+        copied.requires_grad = self.requires_grad
+        return copied
+
+    # --- changing, and going back ---
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        if self.requires_grad and (mode.recording or not isinstance(self.edge[0], Leaf)):  # type: ignore[index]
+            raise MutationError(
+                f"{show(self)} is part of a gradient's graph and cannot be changed in place. "
+                "Use mg.where, or write within `with mg.no_grad():` if it is a leaf."
+            )
+        plain = tuple(
+            np.asarray(k) if isinstance(k, Tensor) else k for k in (key if isinstance(key, tuple) else (key,))
+        )
+        with self.writing() as data:
+            data[plain] = value.numpy() if isinstance(value, Tensor) else value
+
+    @contextmanager
+    def writing(self) -> Iterator[Array]:
+        """The memory itself, to be written to; a pending backward that needs the old values will refuse."""
+        self.version[0] += 1
+        yield self._data
+
+    def backward(self, g: Any = None) -> None:
+        """Add the gradient of this value to `.grad` of every leaf it was made from.
+
+        Args:
+            g: cotangent of the same shape; may be left out for a single element.
+
+        Raises:
+            GradientError: without a graph, with a used one, or for several elements without `g`.
+            MutationError: if a value that the backward needs was changed.
+        """
+        if self.edge is None:
+            raise GradientError(
+                f"backward() from {show(self)}, which no op on a tensor with requires_grad=True made "
+                "(or detach() or no_grad() cut it off). Make the weights with requires_grad=True."
+            )
+        if g is None and self.size != 1:
+            raise GradientError(
+                f"backward() from {show(self)} needs a cotangent of that shape: y.backward(g), or y.sum().backward()."
+            )
+        cotangent = np.ones(self.shape, self.dtype) if g is None else np.array(g, dtype=self.dtype)
+        if cotangent.shape != self.shape:
+            raise ShapeError(f"backward(g): g has shape {list(cotangent.shape)}, the value {list(self.shape)}.")
+        with no_grad(), quiet():
+            for (leaf, _), found in walk_back([(self.edge, Tensor(cotangent))], keep=False).items():
+                assert isinstance(leaf, Leaf)
+                leaf.grad = found if leaf.grad is None else leaf.grad + found
