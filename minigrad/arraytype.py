@@ -55,7 +55,10 @@ def check_dtype(dtype: Any) -> np.dtype[Any]:
     Raises:
         DtypeError: for anything but booleans, integers, float32 and float64.
     """
-    found = np.dtype(dtype)
+    try:
+        found = np.dtype(dtype)
+    except TypeError:
+        raise DtypeError(f"{dtype!r} is no data type. Use mg.float32, mg.float64, mg.int64 or mg.bool_.") from None
     if found == np.float16:
         raise DtypeError(
             "float16 is too narrow to add gradients up in (largest value 65504, 3 digits). "

@@ -3,7 +3,7 @@
 Imports `errors` only.
 """
 
-from minigrad.errors import DeviceError, did_you_mean
+from minigrad.errors import DeviceError
 
 DEVICES = ("cpu",)
 
@@ -18,5 +18,5 @@ def check_device(name: str | None) -> str:
         return name or "cpu"
     raise DeviceError(
         f"minigrad cannot compute on device {name!r}; it has: {', '.join(DEVICES)}."
-        f"{did_you_mean(str(name), DEVICES)} Leave device out, or use device='cpu'."
+        " Leave device out, or use device='cpu'."
     )

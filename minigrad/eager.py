@@ -92,7 +92,8 @@ class Eager(Interpreter):
             if isinstance(error, MinigradError):
                 raise
             op.type_rule(*values, **metadata)  # says more than NumPy, if the types are at fault
-            raise DtypeError(f"{op.name} of {', '.join(show(x) for x in values)}: {error}.") from None
+            kind = DtypeError if isinstance(error, TypeError) else ShapeError
+            raise kind(f"{op.name} of {', '.join(show(x) for x in values)}: {error}.") from None
         outs = tuple([_wrap(r, arrays, first) for r in raw]) if op.multiple else (_wrap(raw, arrays, first),)
         if traced and mode.recording and op.vjp is not None:
             if all([out._data.dtype.kind == "f" for out in outs]):

@@ -13,7 +13,7 @@ class MinigradError(Exception):
     exit_code = 1
 
 
-class ShapeError(MinigradError, ValueError):
+class ShapeError(MinigradError, ValueError, IndexError):
     """Shapes, axes or indices that do not fit together."""
 
 

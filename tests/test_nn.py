@@ -51,7 +51,7 @@ def test_cells_equal_torchs_golden_vectors(name: str, dtype) -> None:
     assert all(f"gw.{key}" in golden for key, _ in layer.named_parameters())
     for key, value in found.items():
         assert value.dtype == dtype
-        np.testing.assert_allclose(value.detach().numpy(), golden[key], rtol=0, atol=TOLERANCE[dtype] * 5, err_msg=key)
+        np.testing.assert_allclose(value.detach().numpy(), golden[key], rtol=0, atol=TOLERANCE[dtype], err_msg=key)
 
 
 @pytest.mark.parametrize("name", ["SGD", "RMSprop", "Adam", "AdamW"])

@@ -45,7 +45,7 @@ def test_outputs_and_gradients(name: str, dtype, bidirectional: bool, lengths) -
     np.testing.assert_allclose(out.detach().numpy(), ys.detach().numpy(), **close)
     np.testing.assert_allclose(mine.grad.numpy(), x.grad.numpy(), **close)
     for (key, p), q in zip(ours.named_parameters(), theirs.parameters(), strict=True):
-        np.testing.assert_allclose(p.grad.numpy(), q.grad.numpy(), rtol=1e-5, atol=TOLERANCE[dtype] * 5, err_msg=key)
+        np.testing.assert_allclose(p.grad.numpy(), q.grad.numpy(), rtol=1e-5, atol=TOLERANCE[dtype], err_msg=key)
 
 
 @pytest.mark.parametrize(

@@ -48,11 +48,18 @@ _matmul: Op = declare(
 )
 
 
+def _linear_type(x: Any, w: Any, *b: Any) -> ArrayType:
+    if x.shape[-1] != w.shape[1] or any(bias.shape != w.shape[:1] for bias in b):
+        given = ", ".join(f"{ArrayType(v.shape, v.dtype)}" for v in (x, w, *b))
+        raise ShapeError(f"linear: takes x [..., D], a weight [H, D] and a bias [H], not {given}.")
+    return ArrayType((x.shape[0], w.shape[0]), promote(x, w, *b))
+
+
 # x [R, D], w [H, D], b [H] -> [R, H]: a layer's product, with the weight as PyTorch keeps it
 _linear = declare(
     "linear",
     forward=lambda x, w, *b: x @ w.T + b[0] if b else x @ w.T,
-    type_rule=lambda x, w, *b: _matmul_type(x, ArrayType(w.shape[::-1], w.dtype)),
+    type_rule=_linear_type,
     vjp=lambda g, _out, x, w, *_b: (
         lambda: _matmul(g, w),
         lambda: _matmul(transpose(g), x),
