@@ -15,6 +15,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 COMMANDS = {
     "train": ("train", "Train a model on a task; show loss and gradient norms; save a run."),
+    "show": ("show", "What is derived from a cell: its graph and its backward."),
     "eval": ("evaluate", "Loss and accuracy of a saved run on fresh data."),
     "models": ("listing", "List the models, importing none."),
     "tasks": ("listing", "List the tasks, importing none."),

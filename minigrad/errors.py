@@ -33,6 +33,10 @@ class ScanError(MinigradError, ValueError):
     """A cell, a carry or a sequence that a scan cannot run."""
 
 
+class TraceError(MinigradError, TypeError):
+    """Something in a cell that a trace cannot follow."""
+
+
 class DeviceError(MinigradError, RuntimeError):
     """A device that is not there, or values on different devices."""
 

@@ -157,6 +157,19 @@ def test_listings_come_from_metadata(capsys: pytest.CaptureFixture[str]) -> None
     assert json.loads(capsys.readouterr().out)["devices"] == "cpu"
 
 
+def test_show_prints_a_cells_graph_and_its_backward(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["show", "rnn", "--graph"]) == 0
+    graph = capsys.readouterr().out
+    assert "{ h:float32[32,64]  x:float32[32,10]\n; weight_ih:float32[64,10]" in graph
+    assert "h':float32[32, 64] = tanh " in graph
+    assert run(["show", "rnn", "--backward", "--hidden", "5"]) == 0
+    backward = capsys.readouterr().out
+    assert "dL/d weight_hh = " in backward
+    assert "float32[5, 5]" in backward
+    assert run(["show", "rnm"]) == 2
+    assert "Did you mean 'rnn'" in capsys.readouterr().err
+
+
 # --- in a process of its own --------------------------------------------------------------------------------------
 
 

@@ -13,6 +13,7 @@ FLOORS = [
     ["kernels", "kernels.cpu", "kernels.rows", "ops", "ops.elementwise", "ops.shape", "ops.reduce", "ops.index",
      "ops.linalg", "ops.create", "ops.operators"],
     ["random", "mode", "tape", "values", "eager", "functional"],
+    ["ir", "ir.graph", "ir.trace", "ir.backward"],
     ["tracing", "recurrence", "batch", "weights", "api"],
     ["nn.module", "nn.layers", "nn.losses", "registry", "nn.recurrent", "nn", "optim", "check", "config", "checkpoint",
      "objective", "train"],
