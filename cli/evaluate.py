@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import click
-from minigrad_cli.words import bits, percent
 
 from minigrad.errors import UsageError
+from minigrad_cli.words import bits, percent
 
 
 @click.command("eval", short_help="Loss and accuracy of a saved run.")

@@ -6,6 +6,7 @@ Nothing heavy is imported here: `minigrad --help` must be quick, so each command
 import importlib
 import os
 import sys
+import traceback
 from typing import Any
 
 import click
@@ -110,7 +111,7 @@ def run(args: list[str]) -> int:
     except click.ClickException as error:
         return _say(error.format_message(), 2 if isinstance(error, click.UsageError) else 1)
     except MinigradError as error:
-        return _say(str(error), error.exit_code)
+        return _blamed(error, str(error), error.exit_code)
     except (click.Abort, KeyboardInterrupt):
         return _say("interrupted.", 130)
     except BrokenPipeError:
@@ -121,7 +122,26 @@ def run(args: list[str]) -> int:
         return _say(f"out of memory: {error}. Make --hidden, --batch or --length smaller.", 1)
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        return _say(f"{where}{error.strerror or error}.", 1)
+        return _blamed(error, f"{where}{error.strerror or error}.", 1)
+    except Exception as error:
+        return _blamed(error, f"{type(error).__name__}: {error}", 1)
+
+
+def _blamed(error: Exception, message: str, code: int) -> int:
+    """Name the plugin in whose code a failure arose, and end with its exit code; usage errors stay the user's."""
+    from minigrad_cli.blame import blame
+
+    culprit = blame(error) if code == 1 else None
+    if culprit is not None:
+        return _say(f"{culprit}: {message}", 4)
+    from minigrad.errors import MinigradError
+
+    if isinstance(error, (MinigradError, OSError)):
+        return _say(message, code)
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    return _say(
+        f"a defect of minigrad itself, in {frame.filename}, line {frame.lineno}: {message}. Please report it.", 1
+    )
 
 
 def _say(message: str, code: int) -> int:

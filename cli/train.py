@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import click
-from minigrad_cli.words import bits, clock, percent
 
 from minigrad.errors import DivergedError, MinigradError, UsageError
+from minigrad_cli.words import bits, clock, percent
 
 EXIT_INTERRUPTED = 130
 PROGRESS = ("auto", "bar", "lines", "none")
@@ -110,11 +110,10 @@ def _print_config(config: dict[str, Any], as_json: bool) -> None:
 
 
 def _train(config: dict[str, Any], *, resume: str | None, out: str | None, progress: str, as_json: bool) -> int:
-    from minigrad_cli.progress import choose
-    from minigrad_cli.view import TrainView
-
     from minigrad import checkpoint, jit
     from minigrad.train import Run
+    from minigrad_cli.progress import choose
+    from minigrad_cli.view import TrainView
 
     name = f"{config['model']['name']}-{config['task']['name']}"
     run = Run(config, Path(resume) if resume is not None else None)  # whatever is wrong shows before a folder is made

@@ -3,13 +3,14 @@
 from collections.abc import Iterator
 from typing import Any
 
-from minigrad_cli.charts import log_columns, spark
-from minigrad_cli.words import clock, percent
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.progress_bar import ProgressBar
 from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
+
+from minigrad_cli.charts import log_columns, spark
+from minigrad_cli.words import clock, percent
 
 
 class TrainView:

@@ -3,11 +3,11 @@
 import io
 from pathlib import Path
 
-from minigrad_cli.view import TrainView
 from rich.console import Console
 
 from minigrad.config import resolve
 from minigrad.train import Run
+from minigrad_cli.view import TrainView
 
 
 def main() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.config import Table, read_toml
+from minigrad.config import Table, read_toml, resolve
 from minigrad.errors import UsageError, WeightsError
 from minigrad.files import write_atomically
 from minigrad.weights import read_arrays, write_arrays
@@ -60,7 +60,8 @@ def read_config(run: str | Path) -> Table:
     """
     if not (Path(run) / CONFIG).is_file():
         raise UsageError(f"{run} is not a run: it has no {CONFIG}. `minigrad train` makes one.")
-    return read_toml(Path(run) / CONFIG)
+    path = Path(run) / CONFIG
+    return resolve(None, None, file=read_toml(path), file_name=str(path), advised=False)
 
 
 def write(folder: Path, arrays: dict[str, Array], state: dict[str, Any]) -> None:

@@ -197,8 +197,11 @@ def resolve(
     settings: Mapping[str, Any] | None = None,
     options: Mapping[str, Any] | None = None,
     file_name: str = "the configuration",
+    advised: bool = True,
 ) -> Table:
     """Put a configuration together: options beat `settings`, they beat the file, it beats the task's advice.
+
+    A file that holds everything already, as a run's does, is taken without advice: `advised=False`.
 
     Raises:
         UsageError: for anything unknown, missing or of the wrong type.
@@ -220,6 +223,8 @@ def resolve(
         resolver.add(source, keys)
     task_class = registry.load("tasks", str(names["task"]))
     made = make_task(task_class, resolver.resolved())
+    if not advised:
+        return resolver.resolved()
     if getattr(made, "solved", None) is None:
         resolver.suggest({"steps": UNSOLVABLE_STEPS})
     resolver.suggest(getattr(made, "suggests", {}))

@@ -16,7 +16,7 @@ import numpy as np
 from minigrad import __version__, checkpoint, nn, optim, random, registry
 from minigrad.batch import Batch
 from minigrad.config import OPTIMIZERS, Table, make_task
-from minigrad.errors import DivergedError, UsageError
+from minigrad.errors import DivergedError, PluginError, ScanError, UsageError
 from minigrad.mode import no_grad
 from minigrad.objective import make_loss, measure_accuracy
 from minigrad.tracing import ScanTrace, trace
@@ -168,7 +168,10 @@ class Run:
         self.model.train()
         self.optimizer.zero_grad()
         with trace() if self.config["trace"] == "time" else nullcontext() as traced:
-            loss, ys = self.unroll.run(self.model, batch, self.loss)
+            try:
+                loss, ys = self.unroll.run(self.model, batch, self.loss)
+            except ScanError as error:  # what a cell gives back is its author's affair
+                raise PluginError(f"the model {self.config['model']['name']!r}: {error}") from error
         named = dict(self.model.named_parameters())
         squares = {
             n: float(np.square(p.grad.numpy(), dtype=np.float64).sum()) for n, p in named.items() if p.grad is not None

@@ -8,9 +8,8 @@ h' = (1 - z) n + z h
 
 from typing import Any
 
-from minigrad_plugins.rnn import uniform
-
 import minigrad as mg
+from minigrad_plugins.rnn import uniform
 
 
 class GRU(mg.nn.Cell):

@@ -8,9 +8,9 @@ h' = σ(o) tanh(c')
 from typing import Any
 
 import numpy as np
-from minigrad_plugins.rnn import uniform
 
 import minigrad as mg
+from minigrad_plugins.rnn import uniform
 
 
 class LSTM(mg.nn.Cell):

@@ -11,6 +11,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+
 from minigrad_cli.main import run
 
 TINY = ["--hidden", "6", "--batch", "4", "--length", "3", "--progress", "none"]
@@ -276,6 +277,42 @@ def test_a_broken_plugin_breaks_nothing_but_itself(tmp_path: Path) -> None:
     assert minigrad("models", env=strict).returncode == 4
     assert minigrad("--help", env=strict).returncode == 0
     assert minigrad("models", env={**strict, "MINIGRAD_PLUGINS": ""}).returncode == 0
+
+
+def test_a_failure_in_a_plugins_step_names_the_line(tmp_path: Path) -> None:
+    (tmp_path / "fixture_step.py").write_text(
+        "import minigrad as mg\n\n\nclass Cell(mg.nn.Cell):\n    def __init__(self, input_size, hidden_size):\n"
+        "        self.w = mg.nn.Linear(input_size, hidden_size)\n\n    def initial_carry(self, batch):\n"
+        "        return mg.zeros((batch, 6))\n\n    def step(self, h, x):\n        return STEP, h\n"
+    )
+    info = tmp_path / "step_plugin-0.4.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: step-plugin\nVersion: 0.4\n")
+    (info / "entry_points.txt").write_text("[minigrad.cells]\nstepper = fixture_step:Cell\n")
+    env = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    source = (tmp_path / "fixture_step.py").read_text()
+    for step, words in (("undefined", "NameError"), ("h @ x", "inner sizes 6 and 4"), ("h[:, :2]", "comes out")):
+        (tmp_path / "fixture_step.py").write_text(source.replace("STEP", step))
+        done = minigrad("train", "stepper", "--task", "copy", "--steps", "1", *TINY, cwd=tmp_path, env=env)
+        assert done.returncode == 4, done.stderr
+        assert words in done.stderr
+        assert "Traceback" not in done.stderr
+        assert "stepper" in done.stderr
+        if "comes" not in words:  # there the step itself was running
+            assert "step-plugin 0.4" in done.stderr
+            assert "line 12, step" in done.stderr
+
+
+def test_a_runs_configuration_is_checked_again(in_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["train", "rnn", "--task", "copy", "--steps", "2", "--out", "r", *TINY]) == 0
+    text = Path("r/config.toml").read_text()
+    for wrong, words in (
+        (text.replace("hidden = 6", 'hidden = "six"'), "hidden must be an integer"),
+        ("lr = 1.0", "which model"),
+    ):
+        Path("r/config.toml").write_text(wrong)
+        assert run(["train", "--resume", "r"]) == 2
+        assert words in capsys.readouterr().err
 
 
 def test_the_kernel_cache_heals_itself(tmp_path: Path) -> None:
