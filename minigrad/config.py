@@ -103,12 +103,13 @@ class Resolver:
         self.tables: dict[str, Table] = {table: {} for table in TABLES}
 
     def suggest(self, suggestions: Mapping[str, Any]) -> None:
-        """Take a task's advice, where the model has such an option."""
+        """Take a task's advice, where the model or the optimizer has such an option."""
         for key, value in suggestions.items():
             if key in KEYS:
                 self.top[key] = value
-            elif key in self.known["model"]:
-                self.tables["model"][key] = value
+            for table in ("model", "optimizer"):
+                if key in self.known[table]:
+                    self.tables[table][key] = value
 
     def add(self, source: str, keys: Mapping[str, Any]) -> None:
         """Take keys from a file, from `--set`, or from options; `table.key` and bare keys alike.
@@ -163,6 +164,11 @@ def _typed(where: str, value: Any, kind: Any) -> Any:
     Raises:
         UsageError: if it is of another type.
     """
+    if typing.get_origin(kind) is tuple:
+        parts = typing.get_args(kind)
+        if not isinstance(value, list) or len(value) != len(parts):
+            raise UsageError(f"{where} must be a list of {len(parts)}, not {value!r}.")
+        return [_typed(where, v, part) for v, part in zip(value, parts, strict=True)]
     kinds = typing.get_args(kind) or (kind,)
     if object in kinds or Any in kinds:
         return value

@@ -202,6 +202,8 @@ def test_options_beat_settings_beat_the_file_beats_advice() -> None:
     assert config["optimizer"] == {"name": "sgd", "momentum": 0.5}
     assert resolve("lstm", "copy")["model"]["chrono"] > 0
     assert "chrono" not in resolve("gru", "copy")["model"]
+    assert resolve("lstm", "copy", settings={"betas": [0.5, 0.75]})["optimizer"]["betas"] == [0.5, 0.75]
+    assert "betas" not in resolve("lstm", "copy", options={"optimizer": "sgd"})["optimizer"]
     assert resolve(None, None, file={"model": {"name": "gru"}, "task": "adding"})["model"]["name"] == "gru"
 
 
@@ -214,6 +216,8 @@ def test_options_beat_settings_beat_the_file_beats_advice() -> None:
         ({"file": {"model": {"hidden_size": 3}}}, "no option 'model.hidden_size'"),
         ({"file": {"steps": 1.5}}, "steps must be an integer"),
         ({"file": {"bidirectional": 1}}, "true or false"),
+        ({"settings": {"betas": 0.9}}, "betas must be a list of 2"),
+        ({"settings": {"betas": [0.9, "x"]}}, "betas must be a number"),
         ({"options": {"steps": 0}}, "from 1 to"),
         ({"options": {"lr": float("nan")}}, "lr must be a number above 0"),
         ({"options": {"trace": "tiem"}}, "Did you mean 'time'"),
