@@ -10,7 +10,7 @@ ROOT = Path(__file__).parent.parent
 FLOORS = [
     ["errors", "arraytype", "tree", "files"],
     ["core", "device", "jit"],
-    ["kernels", "kernels.cpu", "kernels.rows", "ops", "ops.elementwise", "ops.shape", "ops.reduce", "ops.index",
+    ["kernels", "kernels.cpu", "kernels.rows", "ops", "ops.elementwise", "ops.shape", "ops.index", "ops.reduce",
      "ops.linalg", "ops.create", "ops.operators"],
     ["random", "mode", "tape", "values", "eager", "functional"],
     ["ir", "ir.graph", "ir.trace", "ir.backward"],
@@ -19,8 +19,6 @@ FLOORS = [
      "objective", "train"],
 ]  # fmt: skip
 ORDER = {name: (floor, place) for floor, names in enumerate(FLOORS) for place, name in enumerate(names)}
-# `late` imports stand inside a function, where an op's rule needs an op that is declared further on.
-LATE = {("ops.reduce", "ops.index"), ("nn.recurrent", "registry")}
 
 
 def module_of(path: Path) -> str:
@@ -28,20 +26,19 @@ def module_of(path: Path) -> str:
     return name.removesuffix(".__init__")
 
 
-def imports(path: Path, package: str = "minigrad"):
-    """(module, whether at the top of the file) for every import of ours, and of Numba."""
+def imports(path: Path):
+    """Every module that a file imports, at its top or inside a function."""
     tree = ast.parse(path.read_text())
-    top = {id(node) for node in tree.body}
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            yield from ((alias.name, id(node) in top) for alias in node.names)
+            yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
             for alias in node.names:
                 inner = f"{node.module}.{alias.name}"
                 is_module = (ROOT / inner.replace(".", "/")).with_suffix(".py").exists() or (
                     ROOT / inner.replace(".", "/")
                 ).is_dir()
-                yield (inner if is_module else node.module), id(node) in top
+                yield inner if is_module else node.module
 
 
 LIBRARY = sorted(p for p in (ROOT / "minigrad").rglob("*.py") if p != ROOT / "minigrad" / "__init__.py")
@@ -51,24 +48,24 @@ LIBRARY = sorted(p for p in (ROOT / "minigrad").rglob("*.py") if p != ROOT / "mi
 def test_imports_go_down(path: Path) -> None:
     me = module_of(path)
     assert me in ORDER, f"{me} stands on no floor: give it one in FLOORS, and in CONTRIBUTING.md"
-    for name, _ in imports(path):
+    for name in imports(path):
         if not name.startswith("minigrad."):
             assert not name.startswith(("minigrad_plugins", "minigrad_cli")), f"{me} imports upward: {name}"
             continue
         other = name.removeprefix("minigrad.")
         assert other in ORDER, f"{me} imports {other}, which stands on no floor"
-        assert ORDER[other] < ORDER[me] or (me, other) in LATE, f"{me} imports upward: {other}"
+        assert ORDER[other] < ORDER[me], f"{me} imports upward: {other}"
 
 
 def test_numba_is_imported_in_one_file() -> None:
     where = [p for folder in ("minigrad", "plugins", "cli") for p in (ROOT / folder).rglob("*.py")
-             if any(name.split(".")[0] == "numba" for name, _ in imports(p))]  # fmt: skip
+             if any(name.split(".")[0] == "numba" for name in imports(p))]  # fmt: skip
     assert where == [ROOT / "minigrad" / "jit.py"]
 
 
 def test_plugins_use_the_public_door_only() -> None:
     for path in (ROOT / "plugins").rglob("*.py"):
-        for name, _ in imports(path):
+        for name in imports(path):
             if name.startswith("minigrad"):
                 assert name in ("minigrad", "minigrad.check") or name.startswith("minigrad_plugins"), f"{path}: {name}"
 

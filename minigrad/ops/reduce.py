@@ -1,6 +1,6 @@
 """Ops that take an axis away, run along it, or normalise over it.
 
-Imports the ground floor, `core`, `elementwise` and `shape`. NumPy's semantics; softmax and layer norm have Numba
+Imports the ground floor, `core`, and the op files before it. NumPy's semantics; softmax and layer norm have Numba
 kernels for the last axis where `benchmarks/kernels.py` shows that they win.
 """
 
@@ -13,7 +13,8 @@ from minigrad.core import as_value, declare
 from minigrad.errors import ShapeError
 from minigrad.kernels import rows
 from minigrad.ops import elementwise as el
-from minigrad.ops.shape import broadcast_to, moveaxis, reshape
+from minigrad.ops.index import one_hot
+from minigrad.ops.shape import broadcast_to, concat, flip, moveaxis, reshape
 
 Axis = int | tuple[int, ...] | None
 
@@ -103,8 +104,6 @@ _cumulative_sum = declare(
 
 
 def _backwards_sum(g: Any, axis: int) -> Any:
-    from minigrad.ops.shape import flip
-
     return flip(_cumulative_sum(flip(g, axis), axis=axis), axis)
 
 
@@ -153,8 +152,6 @@ standardize = declare(
 
 def _cross_entropy_vjp(g: Any, _out: Any, x: Any, targets: Any) -> tuple[Any, None]:
     """[R] -> [R, C]: softmax less 1 at the target."""
-    from minigrad.ops.index import one_hot
-
     return (_softmax(x) - one_hot(targets, x.shape[1], x.dtype)) * reshape(g, (-1, 1)), None
 
 
@@ -243,8 +240,6 @@ def prod(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
 
 def _padded_one(rest: Any, n: int) -> Any:
     """[.., 1] -> [.., n]: the odd factor, followed by ones."""
-    from minigrad.ops.shape import concat
-
     ones = np.ones((*rest.shape[:-1], n - 1), rest.dtype)
     return concat([rest, ones], axis=-1)
 
