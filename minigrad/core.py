@@ -31,6 +31,9 @@ class Op:
                 A cotangent that is much work may be a function that gives it; it is called if somebody wants it.
                 An argument whose name begins with `_` comes as its ArrayType: its value is not kept for the backward.
     broadcasts: the cotangents may have the broadcast shape; undoing it happens in one place, `tape.py`.
+    loop:       for ops on elements, the expression in a generated loop: `{0}`, `{1}` inputs, `{t}` the result's type
+                as in `float32`, `{f}` its bits.
+    expand:     the same value from simpler ops, for generated code.
     samples:    `rng -> [(inputs, metadata), ...]`, what the tests draw from; inputs inside the smooth region.
     """
 
@@ -41,6 +44,8 @@ class Op:
     samples: Callable[[np.random.Generator], list[tuple[tuple[Any, ...], dict[str, Any]]]]
     multiple: bool = False
     broadcasts: bool = False
+    loop: str = ""
+    expand: Callable[..., Any] | None = None
     keeps: tuple[bool, ...] = ()
 
     def __call__(self, *inputs: Any, **metadata: Any) -> Any:
@@ -83,6 +88,10 @@ class Interpreter:
     def lift(self, data: Any) -> Value:
         raise NotImplementedError
 
+    def draw(self, make: Callable[[], Any]) -> Value:
+        """A value of the random numbers that `make` draws: other ones at each step of a scan."""
+        return self.lift(make())
+
 
 class _Running(threading.local):
     """The interpreter of this thread; a new thread starts with the one that was made the default."""
@@ -106,6 +115,11 @@ def interpreting(interpreter: Interpreter) -> Iterator[None]:
         yield
     finally:
         running.interpreter = before
+
+
+def draw(make: Callable[[], Any]) -> Any:
+    """A value of random numbers, drawn by `make` as an array whenever the program comes by."""
+    return running.interpreter.draw(make)
 
 
 def as_value(data: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Numba's only door: which flags a kernel is compiled with, and where its machine code is kept.
+"""Numba's only door: which flags a kernel is compiled with, where its machine code is kept, and loading generated text.
 
 Imports `files`. Whoever imports this file imports Numba, so files of kernels are imported when first needed.
 
@@ -6,17 +6,33 @@ Imports `files`. Whoever imports this file imports Numba, so files of kernels ar
     def scale(x, factor, out): ...      # plain loops on arrays; `scale.py_func` is the function itself
 """
 
+import hashlib
+import importlib.util
 import os
 import pickle
 import sys
+import tempfile
 import threading
 from collections.abc import Callable
+from functools import cache
+from importlib.metadata import version
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numba
+from llvmlite import binding, ir
+from numba import types
+from numba.core import cgutils as _cgutils
+from numba.core import imputils
+from numba.extending import intrinsic as _intrinsic
 
-from minigrad.files import cache_folder
+from minigrad.files import cache_folder, write_atomically
+
+cgutils: Any = _cgutils  # Numba's own files have no types
+intrinsic: Callable[[Callable[..., Any]], Any] = _intrinsic
+returned: Any = imputils.impl_ret_borrowed
+__all__ = ["cgutils", "helper", "host_features", "intrinsic", "ir", "kernel", "load", "returned", "types"]
 
 # NaN and infinity must pass through every kernel, so `nnan` and `ninf` are not among the flags.
 FASTMATH = {"reassoc", "contract", "arcp", "nsz", "afn"}
@@ -32,15 +48,16 @@ listener: Callable[[str], None] = announce
 
 
 def kernel(python: Callable[..., None]) -> Any:
-    """Declare a kernel: plain loops, outputs passed in, nothing allocated, nothing checked."""
-    folder = _private_folder(cache_folder() / "kernels")
+    """Declare a kernel: plain loops, outputs passed in, nothing allocated or checked; it lets other threads run."""
+    folder = kernel_folder()
     settings: Any = numba.config
     before = settings.CACHE_DIR
     with _lock:
         try:  # Numba reads the setting when the function is made; a user's own kernels keep theirs
             if folder is not None:
                 settings.CACHE_DIR = str(folder)
-            jitted = numba.njit(cache=folder is not None, error_model="numpy", fastmath=FASTMATH)(python)
+            cached = folder is not None
+            jitted = numba.njit(cache=cached, nogil=True, error_model="numpy", fastmath=FASTMATH)(python)
         finally:
             settings.CACHE_DIR = before
     _watch(jitted)
@@ -48,17 +65,23 @@ def kernel(python: Callable[..., None]) -> Any:
 
 
 def helper(python: Callable[..., Any]) -> Any:
-    """Declare a function of scalars that kernels of the same file use: Numba's cache sees changes in one file only."""
-    return numba.njit(inline="always", error_model="numpy", fastmath=FASTMATH)(python)
+    """Declare a small function that becomes a part of each kernel that calls it."""
+    return numba.njit(forceinline=True, error_model="numpy", fastmath=FASTMATH)(python)
+
+
+@cache
+def host_features() -> dict[str, bool]:
+    """What this machine's processor can do, by LLVM's names."""
+    return dict(binding.get_host_cpu_features())
 
 
 def _watch(jitted: Any) -> None:
     """Announce what must be compiled; treat a cache file that cannot be read as absent."""
-    load, compile_ = jitted._cache.load_overload, jitted._compiler.compile
+    load_overload, compile_ = jitted._cache.load_overload, jitted._compiler.compile
 
     def load_or_nothing(*args: Any) -> Any:
         try:
-            return load(*args)
+            return load_overload(*args)
         except (EOFError, pickle.UnpicklingError, ValueError, AttributeError, ImportError, IndexError):
             jitted._cache.flush()
             return None
@@ -70,7 +93,24 @@ def _watch(jitted: Any) -> None:
     jitted._cache.load_overload, jitted._compiler.compile = load_or_nothing, compile_aloud
 
 
-def _private_folder(folder: Path) -> Path | None:
+# --- where machine code is kept -----------------------------------------------------------------------------------
+
+
+@cache
+def kernel_folder() -> Path | None:
+    """Where this version of minigrad, on this version of Numba, keeps kernels; None if it cannot be written to.
+
+    The folder is named after the text of every file whose functions become part of a kernel: Numba looks at one only.
+    """
+    here = Path(__file__).parent
+    stamp = hashlib.sha256(f"{version('numba')} {version('llvmlite')} {version('numpy')}".encode())
+    for file in [here / "jit.py", here / "llvm.py", *sorted((here / "kernels").glob("*.py"))]:
+        stamp.update(file.read_bytes())
+    top = _private(cache_folder() / "kernels")
+    return top and _private(top / stamp.hexdigest()[:12])
+
+
+def _private(folder: Path) -> Path | None:
     """Make a folder that only its owner may write to (Numba's cache files are pickles); None if it cannot be used."""
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -78,7 +118,42 @@ def _private_folder(folder: Path) -> Path | None:
         if hasattr(os, "getuid") and (status.st_uid != os.getuid() or status.st_mode & 0o022):
             print(f"minigrad: not using {folder}: others may write to it (chmod 700 mends that).", file=sys.stderr)
             return None
+        if not os.access(folder, os.W_OK):
+            raise PermissionError(13, "it cannot be written to")
     except OSError as error:
         print(f"minigrad: kernels are compiled anew in each process: {folder}: {error.strerror}.", file=sys.stderr)
         return None
-    return folder if os.access(folder, os.W_OK) else None
+    return folder
+
+
+# --- generated text -----------------------------------------------------------------------------------------------
+
+
+@cache
+def _scratch_folder() -> Path:
+    """For a process that may not keep its kernels: a module must be a file for Numba and for tracebacks."""
+    folder = tempfile.TemporaryDirectory(prefix="minigrad-")
+    _kept.append(folder)
+    return Path(folder.name)
+
+
+_kept: list[Any] = []
+
+
+def load(text: str) -> ModuleType:
+    """Write a generated module to `<cache>/kernels/<stamp>/<hash>.py` and import it from there, so that Numba's cache,
+    tracebacks and `inspect.getsource` work. A file that is there and differs is replaced.
+    """
+    name = f"minigrad_{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+    with _lock:
+        if name in sys.modules:
+            return sys.modules[name]
+    path = (kernel_folder() or _scratch_folder()) / f"{name}.py"
+    if not path.is_file() or path.read_bytes() != text.encode():
+        write_atomically(path, text.encode())
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    with _lock:
+        return sys.modules.setdefault(name, module)

@@ -3,6 +3,7 @@
 Imports the floors below. `_Steps.run` is the definition. (Not called `scan.py`: `mg.scan` is a function.)
 """
 
+import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 from math import isqrt
@@ -12,8 +13,9 @@ import numpy as np
 
 from minigrad import random
 from minigrad.arraytype import ArrayType, show
-from minigrad.core import as_value
-from minigrad.errors import ScanError
+from minigrad.core import as_value, running
+from minigrad.eager import Eager
+from minigrad.errors import MinigradError, ScanError, TraceError
 from minigrad.mode import is_recording, no_grad, quiet, recording
 from minigrad.ops.elementwise import where
 from minigrad.ops.shape import concat, reshape, split, stack, unstack
@@ -44,7 +46,8 @@ def scan(
         xs: a Tensor or nest of Tensors, `[T, ...]` each. T = 0 is legal.
         lengths: integers `[B]`, 0 to T: past its length a row keeps its carry and its `y` is zero.
         reverse: run from the last step to the first; a row then starts at its own last step.
-        compiled: `False` and `None` run the loop below; `True` asks for compiled code and raises where there is none.
+        compiled: `None` runs code compiled from the cell, or where there can be none the loop below, and says once why;
+            `True` raises instead; `False` is the loop below, which is the definition.
         checkpoint: keep the carry every that many steps ("sqrt": every √T) and compute the rest again in the backward.
 
     Returns:
@@ -57,15 +60,19 @@ def scan(
     >>> mg.scan(lambda total, x: (total + x, total + x), mg.zeros(1), mg.ones((3, 1)))[0]
     tensor([3.])
     """
-    if compiled:
-        raise ScanError(
-            "scan(compiled=True): this version has no compiled path. Use compiled=None: the loop runs eagerly."
-        )
     steps = _Steps(cell, carry, xs, lengths, reverse)
     for scans in tracing.active:
         steps.traces.append(ScanTrace(steps.length, steps.carry))
         scans.append(steps.traces[-1])
     k = _segment_length(checkpoint, steps.length)
+    n = len(steps.carry)
+    reason = ""
+    if compiled is not False and steps.length and isinstance(running.interpreter, Eager):
+        outs, reason = _compiled(steps, None if checkpoint is None else k)
+        if compiled and reason:
+            raise ScanError(f"scan(compiled=True): {steps.name} cannot be compiled: {reason}.")
+        if not reason:
+            return unflatten(steps.carry_structure, outs[:n]), unflatten(steps.y_structure, outs[n:])
     starts = range(0, steps.length, k)
 
     def run() -> tuple[list[Tensor], list[Step]]:
@@ -74,8 +81,34 @@ def scan(
         return _in_segments(steps, k, list(starts))
 
     outs = fold(run, heard=steps.heard, again=False)
-    n = len(steps.carry)
+    if reason:
+        _say_once(f"{steps.name} runs step by step, not compiled: {reason}")
     return unflatten(steps.carry_structure, outs[:n]), unflatten(steps.y_structure, outs[n:])
+
+
+def _compiled(steps: "_Steps", every: int | None) -> tuple[list[Tensor], str]:
+    """The results by compiled code, or why there is none."""
+    from minigrad import compiled
+
+    try:
+        call = compiled.find(steps)
+    except MinigradError as error:
+        # Any other fault of the cell comes again, step by step, with a better message.
+        return [], str(error).rstrip(".") if isinstance(error, TraceError) else "its first step fails"
+    except Exception as error:
+        return [], f"it does what a stand-in cannot, {type(error).__name__}: {error}"
+    for trace in steps.traces:
+        trace.compiled = True
+    return compiled.run(steps, call, every), ""
+
+
+_said: set[str] = set()
+
+
+def _say_once(text: str) -> None:
+    if text not in _said:
+        _said.add(text)
+        print(f"minigrad: {text}.", file=sys.stderr)
 
 
 def _segment_length(checkpoint: int | str | None, length: int) -> int:
@@ -112,6 +145,7 @@ class _Steps:
         leaves, self.xs_structure = flatten(xs)
         self.xs = [as_value(leaf) for leaf in leaves]
         self.y_structure: Any = None
+        self.name = f"the cell {getattr(cell, '__qualname__', type(cell).__name__)}".replace(".<locals>", "")
         self.traces: list[ScanTrace] = []
         names = paths(self.xs_structure, "xs")
         if not self.xs or any(not x.ndim for x in self.xs):
@@ -169,6 +203,28 @@ class _Steps:
             )
         y, self.y_structure = flatten(result[1])
         return made, [as_value(leaf) for leaf in y]
+
+    def step(self, *values: Any) -> list[Tensor]:
+        """One step on leaves: carry, x, and with `lengths` which rows run -> carry, y, then the carry as made."""
+        n, m = len(self.carry), len(self.carry) + len(self.xs)
+        carry = list(values[:n])
+        made, y = self._call(carry, values[n:m], 0)
+        if self.alive is None:
+            return made + y
+        runs = values[m]
+        kept = [_select(runs, new, old) for new, old in zip(made, carry, strict=True)]
+        return kept + [_select(runs, leaf, False if leaf.dtype.kind == "b" else 0) for leaf in y] + made
+
+    def pull_eagerly(self, gs: list[Any], edges: list[Any], state: Any) -> list[Any]:
+        """One cotangent a result -> one an edge, by the definition, on the tape: for derivatives of derivatives."""
+        after = random.get_state()
+        random.set_state(state)
+        with recording(True), quiet():
+            outs, steps = self.run(self.carry, self.xs, 0)
+        random.set_state(after)
+        ends = [(out.edge, g) for out, g in zip(outs, gs, strict=True) if out.edge is not None]
+        kept = ([edge for edge, _ in ends], steps)
+        return FoldNode((), edges, kept, lambda: kept, self.heard).pull([g for _, g in ends])
 
     def _no_ys(self) -> list[Tensor]:
         """What `ys` of no steps looks like: the cell runs once on zeros to tell."""

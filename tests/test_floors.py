@@ -9,12 +9,14 @@ ROOT = Path(__file__).parent.parent
 # Within a floor a file may import those before it.
 FLOORS = [
     ["errors", "arraytype", "tree", "files"],
-    ["core", "device", "jit"],
-    ["kernels", "kernels.cpu", "kernels.rows", "ops", "ops.elementwise", "ops.shape", "ops.index", "ops.reduce",
+    ["core", "device", "threads", "jit", "llvm"],
+    ["kernels", "kernels.vector_math", "kernels.matmul", "kernels.cpu", "kernels.rows", "ops", "ops.elementwise", "ops.shape", "ops.index", "ops.reduce",
      "ops.linalg", "ops.create", "ops.operators"],
     ["random", "mode", "tape", "values", "eager", "functional"],
-    ["ir", "ir.graph", "ir.trace", "ir.backward"],
-    ["tracing", "recurrence", "batch", "weights", "api"],
+    ["ir", "ir.graph", "ir.trace", "ir.replay", "ir.backward", "ir.simplify", "ir.passes", "ir.rows", "ir.hoist"],
+    ["codegen", "codegen.places", "codegen.plan", "codegen.schedule", "codegen.text", "codegen.loops", "codegen.cpu",
+     "codegen.program", "codegen.run"],
+    ["tracing", "compiled", "recurrence", "batch", "weights", "api"],
     ["nn.module", "nn.layers", "nn.losses", "registry", "nn.recurrent", "nn", "optim", "check", "config", "checkpoint",
      "objective", "train"],
 ]  # fmt: skip

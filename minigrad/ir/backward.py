@@ -17,11 +17,15 @@ from minigrad.tape import fit
 
 @dataclass
 class Backward:
-    """The derived graph. Its inputs are `saved`, then one cotangent an output; its results one an input and weight."""
+    """The derived graph. Its inputs are `saved`, then one cotangent an output; its results one an input and weight.
+
+    totals: the whole cotangent of each value of the forward that has one.
+    """
 
     graph: Graph
     saved: list[Variable]
     wrt: list[Variable]
+    totals: dict[Variable, Any]
 
 
 def derive(graph: Graph) -> Backward:
@@ -39,6 +43,9 @@ def derive(graph: Graph) -> Backward:
             _pull(equation, cotangents, active)
         wrt = [v for v in [*graph.inputs, *graph.consts] if v in active]
         outs = [cotangents[v] if v in cotangents else tracer.lift(zeros(v.type)) for v in wrt]
+    for v, g in cotangents.items():
+        if v.is_named and isinstance(g, Variable) and not g.is_named:
+            g.name, g.is_named = f"g_{v.name}", True
     derived.outs = outs
     made = {out for e in derived.equations for out in e.outs} | {*g_outs, *derived.consts}
     used = [a for e in derived.equations for a in e.inputs if isinstance(a, Variable)]
@@ -46,7 +53,7 @@ def derive(graph: Graph) -> Backward:
     derived.inputs = [*saved, *g_outs]
     name_variables(derived, [v.name for v in saved])
     check(derived)
-    return Backward(derived, saved, wrt)
+    return Backward(derived, saved, wrt, cotangents)
 
 
 def _active(graph: Graph) -> set[Variable]:

@@ -10,7 +10,7 @@ Imports the floors below.
       in b }                       results
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from textwrap import fill
 from typing import Any
@@ -20,6 +20,7 @@ import numpy as np
 from minigrad.arraytype import SCALARS, ArrayType
 from minigrad.core import Op
 from minigrad.errors import TraceError
+from minigrad.ops.elementwise import stop_gradient
 from minigrad.ops.operators import Operators
 from minigrad.values import Tensor
 
@@ -27,10 +28,11 @@ from minigrad.values import Tensor
 class Variable(Operators):
     """A stand-in for a Tensor: its type is known, its value is not."""
 
-    __slots__ = ("name", "type")
+    __slots__ = ("is_named", "name", "type")
 
     def __init__(self, type_: ArrayType, name: str = "") -> None:
         self.type, self.name = type_, name
+        self.is_named = bool(name)  # else its name is a letter, for print
 
     @property
     def shape(self) -> tuple[int, ...]:  # type: ignore[override]
@@ -41,6 +43,10 @@ class Variable(Operators):
     def dtype(self) -> np.dtype[Any]:  # type: ignore[override]
         """Data type of the elements."""
         return self.type.dtype
+
+    def detach(self) -> Any:
+        """The same value, through which no gradient flows."""
+        return stop_gradient(self)
 
     def _no_value(self, *_args: Any, **_options: Any) -> Any:
         raise TraceError(
@@ -73,7 +79,8 @@ class Equation:
 class Graph:
     """inputs ; consts -> outs, by way of equations.
 
-    consts: the weights and arrays that were closed over.  results: what the outs are called, where that is known.
+    consts: the weights and arrays that were closed over.  draws: inputs that are random numbers, and what draws them.
+    results: what the outs are called, where that is known.
     """
 
     inputs: list[Variable]
@@ -81,6 +88,7 @@ class Graph:
     equations: list[Equation] = field(default_factory=list)
     outs: list[Atom] = field(default_factory=list)
     results: list[str] = field(default_factory=list)
+    draws: dict[Variable, Callable[[], Any]] = field(default_factory=dict)
 
     def __str__(self) -> str:
         lines = [f"{{ {_listed(self.inputs)}", f"; {_listed(self.consts)}", "->", *(f"  {e}" for e in self.equations)]

@@ -6,24 +6,31 @@ Imports `graph` and the floors below. What the function closes over becomes a co
 requires a gradient.
 """
 
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from types import CodeType, FrameType
 from typing import Any
 
 import numpy as np
 
+from minigrad import random
 from minigrad.arraytype import SCALARS, ArrayType
 from minigrad.core import Interpreter, Op, interpreting
 from minigrad.eager import tensor
+from minigrad.errors import TraceError
 from minigrad.ir.graph import Equation, Graph, Variable, check, name_variables
+from minigrad.mode import is_recording, recording
+from minigrad.ops.elementwise import stop_gradient
 from minigrad.values import Tensor
 
 
 class Tracer(Interpreter):
     """Writes each op down as an equation; Tensors that it meets become consts."""
 
-    def __init__(self, graph: Graph) -> None:
-        self.graph = graph
-        self._seen: dict[int, Variable] = {}
+    def __init__(self, graph: Graph, names: Mapping[int, str] | None = None) -> None:
+        self.graph, self.names = graph, names or {}
+        self._seen: dict[int, Variable] = {id(value): variable for variable, value in graph.consts.items()}
 
     def run(self, op: Op, inputs: tuple[Any, ...], metadata: dict[str, Any]) -> Any:
         """Note the equation; return stand-ins for its results."""
@@ -33,16 +40,28 @@ class Tracer(Interpreter):
         rule = op.type_rule(*atoms, **metadata)
         outs = tuple(Variable(t) for t in (rule if op.multiple else (rule,)))
         self.graph.equations.append(Equation(op, atoms, metadata, outs))
+        if not is_recording() and op.vjp is not None:
+            with recording(True):  # the cell says no_grad() here
+                outs = tuple(stop_gradient(out) for out in outs)
         return outs if op.multiple else outs[0]
 
     def lift(self, data: Any) -> Variable:
         """A const for a Tensor or an array; the same one for the same Tensor."""
         value = data if isinstance(data, Tensor) else tensor(data)
         if id(value) not in self._seen:
-            variable = Variable(ArrayType(value.shape, value.dtype), value.name)
+            variable = Variable(ArrayType(value.shape, value.dtype), self.names.get(id(value), value.name))
             self._seen[id(value)] = variable
             self.graph.consts[variable] = value  # which also keeps the id from being given again
         return self._seen[id(value)]
+
+    def draw(self, make: Callable[[], Any]) -> Variable:
+        """An input for random numbers; the generator stays where it is."""
+        state = random.get_state()
+        sample = make()
+        random.set_state(state)
+        variable = Variable(ArrayType(sample.shape, sample.dtype))
+        self.graph.draws[variable] = make
+        return variable
 
 
 def trace(
@@ -50,27 +69,54 @@ def trace(
     types: Sequence[ArrayType],
     names: Sequence[str] = (),
     results: Sequence[str] = (),
+    code: CodeType | None = None,
+    weights: Mapping[int, str] | None = None,
 ) -> Graph:
     """Run `function` on one stand-in a type; return the graph of what it did, checked.
 
-    `names` and `results` are what its arguments and results are called in print.
+    `names` and `results` are what its arguments and results are called in print; what else it computes is called after
+    the variables of the function with that `code`. `weights` names Tensors by their id.
 
     Raises:
-        TraceError: if the function asks for the value of a stand-in.
+        TraceError: if the function asks for the value of a stand-in, or draws random numbers other than by `draw`.
     """
     inputs = [Variable(t, name) for t, name in zip(types, [*names, *[""] * len(types)], strict=False)]
     graph = Graph(inputs)
-    tracer = Tracer(graph)
-    with interpreting(tracer):
+    tracer = Tracer(graph, weights)
+    state = random.get_state()
+    with interpreting(tracer), recording(True), _watching(code) as found:
         outs = list(function(*inputs))
-        graph.outs = [x if type(x) in SCALARS or isinstance(x, Variable) else tracer.lift(x) for x in outs]
+        graph.outs = [x if isinstance(x, Variable) else tracer.lift(x) for x in outs]
+    if random.get_state() != state:
+        random.set_state(state)
+        raise TraceError("the cell draws random numbers, which would be the same at each step; mg.nn.Dropout is known")
+    graph.inputs = [*inputs, *graph.draws]
     graph.results = [*results, *[f"out{i}" for i in range(len(results), len(graph.outs))]]
-    for atom, result in zip(graph.outs, results, strict=False):
-        if isinstance(atom, Variable) and not atom.name:
-            atom.name = result
+    for atom, result in [*zip(graph.outs, results, strict=False), *((value, name) for name, value in found.items())]:
+        if isinstance(atom, Variable) and not atom.is_named:
+            atom.name, atom.is_named = result, True
     name_variables(graph)
     check(graph)
     return graph
+
+
+@contextmanager
+def _watching(code: CodeType | None) -> Iterator[dict[str, Any]]:
+    """What the variables of a function were when it returned, by name; those in a list or tuple with their index."""
+    found: dict[str, Any] = {}
+
+    def profile(frame: FrameType, event: str, _argument: Any) -> None:
+        if event == "return" and frame.f_code is code:
+            for name, value in frame.f_locals.items():
+                several = isinstance(value, (list, tuple))
+                found.update({f"{name}{i}": v for i, v in enumerate(value)} if several else {name: value})
+
+    before = sys.getprofile()
+    sys.setprofile(profile if code is not None else before)
+    try:
+        yield found
+    finally:
+        sys.setprofile(before)
 
 
 def zeros(type_: ArrayType) -> Tensor:

@@ -1,7 +1,8 @@
 """Hand-written Numba kernels for what NumPy does in many passes over memory.
 
-Imports `jit` only. Kernels take C-contiguous arrays of one float dtype and write into their last arguments; each also
-runs as plain Python (`kernel.python`). R rows, N columns. What they win is measured in `benchmarks/kernels.py`.
+Imports `jit` and `vector_math`. Kernels take C-contiguous arrays of one float dtype and write into their last
+arguments; each also runs as plain Python (`kernel.py_func`). R rows, N columns. What they win is measured in
+`benchmarks/kernels.py`.
 """
 
 import math
@@ -9,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.jit import helper, kernel
+from minigrad.jit import kernel
+from minigrad.kernels.vector_math import exp32
 
 
 @kernel
@@ -17,26 +19,6 @@ def erf(x: Any, out: Any) -> None:
     """out = erf(x);  x, out [N]."""
     for i in range(x.size):
         out[i] = math.erf(x[i])
-
-
-@helper
-def exp32(x: Any) -> Any:
-    """exp of a float32 to 2e-7, made of multiplications, so that a loop of it is vectorised; 0 below -87.
-
-    exp(x) = 2^n exp(r), r = x - n ln 2 in [-0.35, 0.35]; ln 2 in two parts, a Taylor-like polynomial (Cephes' expf).
-    """
-    c = np.float32(-87) if x < np.float32(-87) else x  # not max(): NaN must stay NaN
-    n = np.floor(c * np.float32(1.44269504) + np.float32(0.5))
-    r = c - n * np.float32(0.693359375) + n * np.float32(2.12194440e-4)
-    p = np.float32(1.9875691500e-4)
-    p = p * r + np.float32(1.3981999507e-3)
-    p = p * r + np.float32(8.3334519073e-3)
-    p = p * r + np.float32(4.1665795894e-2)
-    p = p * r + np.float32(1.6666665459e-1)
-    p = p * r + np.float32(5.0000001201e-1)
-    p = p * r * r + r + np.float32(1)
-    power = np.int32((np.int32(n) + np.int32(127)) << np.int32(23)).view(np.float32)
-    return np.float32(0) if x < np.float32(-87) else p * power
 
 
 @kernel

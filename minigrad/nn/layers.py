@@ -7,12 +7,13 @@ from typing import Any
 import numpy as np
 
 from minigrad import random
-from minigrad.core import as_value
+from minigrad.core import as_value, draw
 from minigrad.errors import ShapeError, UsageError
 from minigrad.nn.module import Module, Parameter
 from minigrad.ops.index import take
 from minigrad.ops.linalg import linear
 from minigrad.ops.reduce import standardize
+from minigrad.values import Tensor
 
 Array = np.ndarray[Any, Any]
 
@@ -62,7 +63,8 @@ class Embedding(Module):
         Raises:
             ShapeError: if an index is not in 0 .. N - 1.
         """
-        values, n = np.asarray(as_value(indices)), len(self.weight)
+        indices, n = as_value(indices), len(self.weight)
+        values = np.asarray(indices) if isinstance(indices, Tensor) else np.empty(0)  # a stand-in has none to check
         if values.size and not 0 <= values.min() <= values.max() < n:
             raise ShapeError(f"Embedding of {n} rows: indices reach from {values.min()} to {values.max()}.")
         return take(self.weight, indices, axis=0)
@@ -97,8 +99,12 @@ class Dropout(Module):
         x = as_value(x)
         if not self.training or not self.p:
             return x
-        kept = random.generator().random(x.shape, dtype=np.float32) >= self.p
-        return x * (kept / (1 - self.p)).astype(x.dtype)
+        shape, dtype, p = x.shape, x.dtype, self.p
+
+        def mask() -> Any:
+            return ((random.generator().random(shape, dtype=np.float32) >= p) / (1 - p)).astype(dtype)
+
+        return x * draw(mask)
 
 
 class Sequential(Module):

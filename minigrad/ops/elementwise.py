@@ -26,6 +26,7 @@ def elementwise(
     forward: Callable[..., Any],
     vjp: Callable[..., tuple[Any, ...]] | None = None,
     *,
+    loop: str,
     sample: list[Range],
     result: str = "same",
 ) -> Op:
@@ -48,26 +49,32 @@ def elementwise(
             drawn.append((tuple(arrays), {}))
         return drawn
 
-    return declare(name, forward=forward, type_rule=type_rule, vjp=vjp, samples=samples, broadcasts=True)
+    return declare(name, forward=forward, type_rule=type_rule, vjp=vjp, samples=samples, broadcasts=True, loop=loop)
 
 
 # --- arithmetic ---------------------------------------------------------------------------------------------------
 
-add = elementwise("add", np.add, lambda g, _out, _x, _y: (g, g), sample=[(-3, 3), (-3, 3)])
-subtract = elementwise("subtract", np.subtract, lambda g, _out, _x, _y: (g, -g), sample=[(-3, 3), (-3, 3)])
-multiply = elementwise("multiply", np.multiply, lambda g, _out, x, y: (g * y, g * x), sample=[(-3, 3), (-3, 3)])
+add = elementwise("add", np.add, lambda g, _out, _x, _y: (g, g), loop="{0} + {1}", sample=[(-3, 3), (-3, 3)])
+subtract = elementwise(
+    "subtract", np.subtract, lambda g, _out, _x, _y: (g, -g), loop="{0} - {1}", sample=[(-3, 3), (-3, 3)]
+)
+multiply = elementwise(
+    "multiply", np.multiply, lambda g, _out, x, y: (g * y, g * x), loop="{0} * {1}", sample=[(-3, 3), (-3, 3)]
+)
 divide = elementwise(
     "divide",
     np.true_divide,
     lambda g, out, _x, y: (g / y, -g * out / y),
+    loop="{0} / {1}",
     sample=[(-3, 3), (0.5, 2)],
     result="float",
 )
-negative = elementwise("negative", np.negative, lambda g, _out, _x: (-g,), sample=[(-3, 3)])
+negative = elementwise("negative", np.negative, lambda g, _out, _x: (-g,), loop="-{0}", sample=[(-3, 3)])
 reciprocal = elementwise(
     "reciprocal",
     lambda x: np.true_divide(1, x),
     lambda g, out, _x: (-g * out * out,),
+    loop="{t}(1) / {0}",
     sample=[(0.5, 2)],
     result="float",
 )
@@ -79,31 +86,49 @@ pow: Op = elementwise(
         g * where(equal(y, 0), 0.0, y * pow(x, where(equal(y, 0), 1.0, y - 1))),
         g * where(equal(x, 0), 0.0, out * log(where(equal(x, 0), 1.0, x))),
     ),
+    loop="np.power({0}, {1})",
     sample=[(0.5, 2), (-2, 2)],
 )
 remainder = elementwise(
     "remainder",
     np.remainder,
     lambda g, _out, x, y: (g, -g * floor(x / y)),  # at a whole quotient: the slope from the right
+    loop="np.remainder({0}, {1})",
     sample=[(0.6, 0.9), (0.35, 0.5)],
 )
-floor_divide = elementwise("floor_divide", np.floor_divide, sample=[(0.6, 0.9), (0.35, 0.5)])
-square = elementwise("square", np.square, lambda g, _out, x: (g * 2 * x,), sample=[(-3, 3)])
-abs = elementwise("abs", np.abs, lambda g, _out, x: (g * sign(x),), sample=[(0.5, 2)])  # at 0: slope 0
-sign: Op = elementwise("sign", np.sign, sample=[(0.5, 2)])  # flat wherever it has a slope: carries no gradient
-floor: Op = elementwise("floor", np.floor, sample=[(0.1, 0.9)])  # likewise
+floor_divide = elementwise(
+    "floor_divide", np.floor_divide, loop="np.floor_divide({0}, {1})", sample=[(0.6, 0.9), (0.35, 0.5)]
+)
+square = elementwise("square", np.square, lambda g, _out, x: (g * 2 * x,), loop="{0} * {0}", sample=[(-3, 3)])
+abs = elementwise("abs", np.abs, lambda g, _out, x: (g * sign(x),), loop="abs({0})", sample=[(0.5, 2)])  # at 0: slope 0
+sign: Op = elementwise(
+    "sign", np.sign, loop="np.sign({0})", sample=[(0.5, 2)]
+)  # flat wherever it has a slope: carries no gradient
+floor: Op = elementwise("floor", np.floor, loop="np.floor({0})", sample=[(0.1, 0.9)])  # likewise
 
 # --- powers, logarithms, circle and hyperbola ---------------------------------------------------------------------
 
-exp = elementwise("exp", np.exp, lambda g, out, _x: (g * out,), sample=[(-3, 3)], result="float")
-expm1 = elementwise("expm1", np.expm1, lambda g, out, _x: (g * (out + 1),), sample=[(-3, 3)], result="float")
-log: Op = elementwise("log", np.log, lambda g, _out, x: (g / x,), sample=[(0.5, 3)], result="float")
-log1p = elementwise("log1p", np.log1p, lambda g, _out, x: (g / (1 + x),), sample=[(-0.5, 3)], result="float")
-sqrt = elementwise("sqrt", np.sqrt, lambda g, out, _x: (g * 0.5 / out,), sample=[(0.5, 3)], result="float")
-sin = elementwise("sin", np.sin, lambda g, _out, x: (g * cos(x),), sample=[(-3, 3)], result="float")
-cos: Op = elementwise("cos", np.cos, lambda g, _out, x: (-g * sin(x),), sample=[(-3, 3)], result="float")
-tan = elementwise("tan", np.tan, lambda g, out, _x: (g * (1 + out * out),), sample=[(-1, 1)], result="float")
-tanh = elementwise("tanh", np.tanh, lambda g, out, _x: (g * (1 - out * out),), sample=[(-3, 3)], result="float")
+exp = elementwise("exp", np.exp, lambda g, out, _x: (g * out,), loop="exp{f}({0})", sample=[(-3, 3)], result="float")
+expm1 = elementwise(
+    "expm1", np.expm1, lambda g, out, _x: (g * (out + 1),), loop="np.expm1({0})", sample=[(-3, 3)], result="float"
+)
+log: Op = elementwise("log", np.log, lambda g, _out, x: (g / x,), loop="np.log({0})", sample=[(0.5, 3)], result="float")
+log1p = elementwise(
+    "log1p", np.log1p, lambda g, _out, x: (g / (1 + x),), loop="np.log1p({0})", sample=[(-0.5, 3)], result="float"
+)
+sqrt = elementwise(
+    "sqrt", np.sqrt, lambda g, out, _x: (g * 0.5 / out,), loop="np.sqrt({0})", sample=[(0.5, 3)], result="float"
+)
+sin = elementwise("sin", np.sin, lambda g, _out, x: (g * cos(x),), loop="np.sin({0})", sample=[(-3, 3)], result="float")
+cos: Op = elementwise(
+    "cos", np.cos, lambda g, _out, x: (-g * sin(x),), loop="np.cos({0})", sample=[(-3, 3)], result="float"
+)
+tan = elementwise(
+    "tan", np.tan, lambda g, out, _x: (g * (1 + out * out),), loop="np.tan({0})", sample=[(-1, 1)], result="float"
+)
+tanh = elementwise(
+    "tanh", np.tanh, lambda g, out, _x: (g * (1 - out * out),), loop="tanh{f}({0})", sample=[(-3, 3)], result="float"
+)
 
 
 def _logaddexp_vjp(g: Any, _out: Any, x: Any, y: Any) -> tuple[Any, Any]:
@@ -111,14 +136,23 @@ def _logaddexp_vjp(g: Any, _out: Any, x: Any, y: Any) -> tuple[Any, Any]:
     return g * s, g * (1 - s)
 
 
-logaddexp = elementwise("logaddexp", np.logaddexp, _logaddexp_vjp, sample=[(-3, 3), (-3, 3)], result="float")
+logaddexp = elementwise(
+    "logaddexp", np.logaddexp, _logaddexp_vjp, loop="np.logaddexp({0}, {1})", sample=[(-3, 3), (-3, 3)], result="float"
+)
 
 
 def _sigmoid(x: Any) -> Any:
     return np.tanh(x * 0.5) * 0.5 + 0.5  # never overflows, unlike 1 / (1 + exp(-x))
 
 
-sigmoid = elementwise("sigmoid", _sigmoid, lambda g, out, _x: (g * out * (1 - out),), sample=[(-3, 3)], result="float")
+sigmoid = elementwise(
+    "sigmoid",
+    _sigmoid,
+    lambda g, out, _x: (g * out * (1 - out),),
+    loop="sigmoid{f}({0})",
+    sample=[(-3, 3)],
+    result="float",
+)
 
 
 def _erf(x: Any) -> Any:
@@ -132,7 +166,12 @@ def _erf(x: Any) -> Any:
 
 
 erf = elementwise(
-    "erf", _erf, lambda g, _out, x: (g * 1.1283791670955126 * exp(-x * x),), sample=[(-2, 2)], result="float"
+    "erf",
+    _erf,
+    lambda g, _out, x: (g * 1.1283791670955126 * exp(-x * x),),
+    loop="erf{f}({0})",
+    sample=[(-2, 2)],
+    result="float",
 )  # the factor is 2 / sqrt(pi)
 
 # --- choice and comparison ----------------------------------------------------------------------------------------
@@ -141,6 +180,7 @@ relu = elementwise(
     "relu",
     lambda x: np.maximum(x, 0),
     lambda g, out, _x: (where(greater(out, 0), g, 0.0),),  # at 0: slope 0, as PyTorch
+    loop="{t}(0) if {0} < {t}(0) else {0}",
     sample=[(0.5, 3)],
 )
 
@@ -158,26 +198,37 @@ def _minimum_vjp(g: Any, _out: Any, x: Any, y: Any) -> tuple[Any, Any]:
     return of_x, of_y
 
 
-maximum = elementwise("maximum", np.maximum, _maximum_vjp, sample=[(-3, 3), (-3, 3)])
-minimum = elementwise("minimum", np.minimum, _minimum_vjp, sample=[(-3, 3), (-3, 3)])
+maximum = elementwise(
+    "maximum", np.maximum, _maximum_vjp, loop="{1} if {0} < {1} or {1} != {1} else {0}", sample=[(-3, 3), (-3, 3)]
+)
+minimum = elementwise(
+    "minimum", np.minimum, _minimum_vjp, loop="{1} if {0} > {1} or {1} != {1} else {0}", sample=[(-3, 3), (-3, 3)]
+)
 where: Op = elementwise(
     "where",
     np.where,
     lambda g, _out, condition, _x, _y: (None, where(condition, g, 0.0), where(condition, 0.0, g)),
+    loop="{1} if {0} else {2}",
     sample=[(-1, 1), (-3, 3), (-3, 3)],
 )
 
-equal: Op = elementwise("equal", np.equal, sample=[(-3, 3), (-3, 3)], result="bool")
-not_equal = elementwise("not_equal", np.not_equal, sample=[(-3, 3), (-3, 3)], result="bool")
-less = elementwise("less", np.less, sample=[(-3, 3), (-3, 3)], result="bool")
-less_equal = elementwise("less_equal", np.less_equal, sample=[(-3, 3), (-3, 3)], result="bool")
-greater: Op = elementwise("greater", np.greater, sample=[(-3, 3), (-3, 3)], result="bool")
-greater_equal = elementwise("greater_equal", np.greater_equal, sample=[(-3, 3), (-3, 3)], result="bool")
-logical_and = elementwise("logical_and", np.logical_and, sample=[(-3, 3), (-3, 3)], result="bool")
-logical_or = elementwise("logical_or", np.logical_or, sample=[(-3, 3), (-3, 3)], result="bool")
-logical_not = elementwise("logical_not", np.logical_not, sample=[(-3, 3)], result="bool")
-isfinite = elementwise("isfinite", np.isfinite, sample=[(-3, 3)], result="bool")
-isnan = elementwise("isnan", np.isnan, sample=[(-3, 3)], result="bool")
+equal: Op = elementwise("equal", np.equal, loop="{0} == {1}", sample=[(-3, 3), (-3, 3)], result="bool")
+not_equal = elementwise("not_equal", np.not_equal, loop="{0} != {1}", sample=[(-3, 3), (-3, 3)], result="bool")
+less = elementwise("less", np.less, loop="{0} < {1}", sample=[(-3, 3), (-3, 3)], result="bool")
+less_equal = elementwise("less_equal", np.less_equal, loop="{0} <= {1}", sample=[(-3, 3), (-3, 3)], result="bool")
+greater: Op = elementwise("greater", np.greater, loop="{0} > {1}", sample=[(-3, 3), (-3, 3)], result="bool")
+greater_equal = elementwise(
+    "greater_equal", np.greater_equal, loop="{0} >= {1}", sample=[(-3, 3), (-3, 3)], result="bool"
+)
+logical_and = elementwise(
+    "logical_and", np.logical_and, loop="bool({0}) and bool({1})", sample=[(-3, 3), (-3, 3)], result="bool"
+)
+logical_or = elementwise(
+    "logical_or", np.logical_or, loop="bool({0}) or bool({1})", sample=[(-3, 3), (-3, 3)], result="bool"
+)
+logical_not = elementwise("logical_not", np.logical_not, loop="not {0}", sample=[(-3, 3)], result="bool")
+isfinite = elementwise("isfinite", np.isfinite, loop="np.isfinite({0})", sample=[(-3, 3)], result="bool")
+isnan = elementwise("isnan", np.isnan, loop="{0} != {0}", sample=[(-3, 3)], result="bool")
 
 # --- dtype, and doing nothing -------------------------------------------------------------------------------------
 
@@ -186,6 +237,7 @@ _cast = declare(
     forward=lambda x, *, dtype: np.asarray(x).astype(dtype),
     type_rule=lambda x, *, dtype: ArrayType(x.shape, np.dtype(dtype)),
     vjp=lambda g, _out, _x, dtype: (astype(g, _x.dtype),),
+    loop="{t}({0})",
     samples=lambda rng: [((rng.normal(size=(2, 3)),), {"dtype": np.dtype(np.float64)})],
 )
 identity = declare(
@@ -193,9 +245,12 @@ identity = declare(
     forward=lambda x: x,
     type_rule=lambda x: x,
     vjp=lambda g, _out, _x: (g,),
+    loop="{0}",
     samples=lambda rng: [((rng.normal(size=(2, 3)),), {})],
 )
-stop_gradient = declare("stop_gradient", forward=lambda x: x, type_rule=lambda x: x, vjp=None, samples=identity.samples)
+stop_gradient = declare(
+    "stop_gradient", forward=lambda x: x, type_rule=lambda x: x, vjp=None, loop="{0}", samples=identity.samples
+)
 
 
 def astype(x: Any, dtype: Any) -> Any:

@@ -16,7 +16,7 @@ from minigrad.errors import ShapeError
 from minigrad.ops.elementwise import multiply
 from minigrad.ops.index import getitem
 from minigrad.ops.reduce import sum as sum_
-from minigrad.ops.shape import broadcast_to, moveaxis, permute_dims, reshape
+from minigrad.ops.shape import broadcast_to, expand_dims, moveaxis, permute_dims, reshape
 
 
 def _matmul_type(x: Any, y: Any) -> ArrayType:
@@ -40,6 +40,7 @@ _matmul: Op = declare(
     forward=np.matmul,
     type_rule=_matmul_type,
     vjp=lambda g, _out, x, y: (lambda: _matmul(g, transpose(y)), lambda: _matmul(transpose(x), g)),
+    expand=lambda x, y: sum_(expand_dims(x, -1) * expand_dims(y, -3), axis=-2),
     samples=lambda rng: [
         ((rng.normal(size=(2, 3)), rng.normal(size=(3, 4))), {}),
         ((rng.normal(size=(5, 2, 3)), rng.normal(size=(3, 4))), {}),
@@ -157,11 +158,24 @@ def _einsum_gradient(i: int, g: Any, xs: tuple[Any, ...], terms: tuple[str, ...]
     return broadcast_to(reshape(part, shape), xs[i].shape)
 
 
+def _einsum_expand(*xs: Any, terms: tuple[str, ...], to: str) -> Any:
+    """The product of all operands over all letters, summed over those that the result does not name."""
+    letters = to + "".join(sorted(set("".join(terms)) - set(to)))
+    product: Any = None
+    for x, term in zip(xs, terms, strict=True):
+        x = permute_dims(x, sorted(range(len(term)), key=lambda a: letters.index(term[a])))
+        sizes = iter(x.shape)
+        x = reshape(x, tuple(next(sizes) if letter in term else 1 for letter in letters))
+        product = x if product is None else product * x
+    return sum_(product, axis=tuple(range(len(to), len(letters))))
+
+
 _einsum = declare(
     "einsum",
     forward=lambda *xs, terms, to: np.asarray(np.einsum(f"{','.join(terms)}->{to}", *xs, optimize=len(xs) > 1)),
     type_rule=_einsum_type,
     vjp=_einsum_vjp,
+    expand=_einsum_expand,
     samples=lambda rng: [
         ((rng.normal(size=(2, 3)), rng.normal(size=(3, 4))), {"terms": ("ij", "jk"), "to": "ki"}),
         ((rng.normal(size=(2, 3)), rng.normal(size=(2,))), {"terms": ("ij", "i"), "to": ""}),

@@ -124,6 +124,7 @@ _softmax = declare(
     forward=rows.softmax,
     type_rule=_row_type,
     vjp=lambda g, out, _x: (out * (g - sum(g * out, axis=-1, keepdims=True)),),
+    expand=lambda x: (e := el.exp(x - max(x, -1, keepdims=True))) / sum(e, -1, keepdims=True),
     samples=_row_samples,
 )
 _log_softmax = declare(
@@ -131,6 +132,7 @@ _log_softmax = declare(
     forward=rows.log_softmax,
     type_rule=_row_type,
     vjp=lambda g, out, _x: (g - el.exp(out) * sum(g, axis=-1, keepdims=True),),
+    expand=lambda x: (s := x - max(x, -1, keepdims=True)) - el.log(sum(el.exp(s), -1, keepdims=True)),
     samples=_row_samples,
 )
 
@@ -146,6 +148,7 @@ standardize = declare(
     forward=rows.standardize,
     type_rule=_row_type,
     vjp=_standardize_vjp,
+    expand=lambda x, eps: (c := x - mean(x, -1, keepdims=True)) / el.sqrt(mean(c * c, -1, keepdims=True) + eps),
     samples=lambda rng: [((rng.normal(size=(2, 4)),), {"eps": 1e-5})],
 )
 

@@ -1,0 +1,213 @@
+"""A traced step as two plans, forward and backward, and the text of the module that runs them.
+
+    graph  ->  Program(forward, backward, text)
+
+Imports the files of its floor and the floors below. The text depends on the graph, dtypes and ranks, not on sizes.
+"""
+
+from dataclasses import dataclass, field
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from minigrad.arraytype import is_floating
+from minigrad.codegen.cpu import module_text
+from minigrad.codegen.places import Array, Place, Sizes, whole
+from minigrad.codegen.plan import Plan
+from minigrad.ir.backward import Backward, derive
+from minigrad.ir.graph import Atom, Graph, Variable, name_variables
+from minigrad.ir.hoist import Parts, divide
+from minigrad.ir.passes import finish, prepare
+from minigrad.ir.rows import SUMMED, Rows
+
+
+@dataclass
+class Half:
+    """One direction: what runs when, and on which arrays.
+
+    results: where each result of the graph is found: a Place held for all steps, an Array of sums, a Variable that
+    `after` or `finish` makes, or None for one that is zero.
+    sizes, arrays: what the kernel takes, in its order.
+    """
+
+    graph: Graph
+    parts: Parts
+    plan: Plan
+    results: list[Any] = field(default_factory=list)
+    sizes: Sizes = field(default_factory=Sizes)
+    norms: list[Any] = field(default_factory=list)
+    arrays: list[Array] = field(default_factory=list)
+    work: int = 0  # operations for one row of one step
+
+
+@dataclass
+class Program:
+    """Everything that is derived from one traced step.
+
+    carry: its number of carry leaves; of xs and ys the same. active: the inputs and consts that a gradient is made for.
+    reads, lent: the inputs and consts, and the arrays of the forward, that the backward reads.
+    """
+
+    traced: Graph
+    batch: int
+    carry: int
+    forward: Half
+    backward: Half
+    active: list[Variable]
+    reads: set[Variable]
+    lent: set[Array]
+    text: str
+
+
+def build(traced: Graph, batch: int, carry: int, ys: int, alive: Variable | None) -> Program:
+    """Derive, simplify, divide, plan and write down.
+
+    Args:
+        traced: inputs are `carry` leaves and those of xs; results are the next carry, then `ys` leaves, then, with
+            `lengths`, the carry as the cell made it; `alive` is the input that says which rows run.
+
+    Raises:
+        MixesRowsError: if an equation has no loop by rows.
+    """
+    graph = prepare(traced)
+    made, graph.outs = graph.outs[carry + ys :], graph.outs[: carry + ys]
+    graph.results = graph.results[: carry + ys]
+    ends = list(zip(made or graph.outs[:carry], graph.outs[:carry], strict=True))
+    derived = derive(graph)
+    graph.outs = [*graph.outs, *derived.saved]
+    graph = finish(graph)
+    saved = graph.outs[carry + ys :]
+    forward = _forward(graph, batch, carry, ys, saved)
+    needed = {a for a in saved if isinstance(a, Variable) and not _rowed(forward, a)}
+    backward = _backward(derived, forward, saved, carry, ends, alive)
+    lent = {array for (role, *_), array in backward.plan.arrays.items() if role == "lent"}
+    reads = {v for v in graph.inputs[carry:] if forward.plan.places[v].array in lent}
+    for e in reversed(forward.parts.once):
+        if not needed.isdisjoint(e.outs):
+            needed.update(a for a in e.inputs if isinstance(a, Variable))
+    text = module_text(forward, backward)
+    return Program(traced, batch, carry, forward, backward, derived.wrt, reads | needed, lent, text)
+
+
+def _start(graph: Graph, parts: Parts, batch: int) -> Half:
+    name_variables(graph)
+    return Half(graph, parts, Plan(parts, batch))
+
+
+def _rowed(half: Half, atom: Atom) -> bool:
+    return isinstance(atom, Variable) and isinstance(half.parts.kinds.get(atom), Rows)
+
+
+def _forward(graph: Graph, batch: int, carry: int, ys: int, saved: list[Atom]) -> Half:
+    parts = divide(graph, batch, graph.inputs[:carry], carry)
+    half = _start(graph, parts, batch)
+    plan = half.plan
+    for i, v in enumerate(graph.inputs):
+        plan.own(v, "carry", "old") if i < carry else plan.own(v, "time")
+    for e in parts.before:
+        plan.own(e.outs[0], "time")
+    after = {e.outs[0] for e in parts.after}
+    for v in after:
+        plan.own(v, "time")
+    for v, atom in zip(graph.inputs, graph.outs[:carry], strict=False):
+        old = plan.places[v]
+        plan.store(atom, whole(old.array, old.shape, "new"), v)
+    results = [_held(half, atom) for atom in graph.outs[carry : carry + ys]]
+    keep = [*results, *(a for a in saved if _rowed(half, a)), *(e.inputs[0] for e in parts.after)]
+    _finish(half, keep)
+    half.results = [plan.kept[v] for v in results]
+    return half
+
+
+def _held(half: Half, atom: Atom) -> Variable:
+    """A result as a value by rows; a constant one is copied at each step."""
+    if _rowed(half, atom):
+        return atom
+    plan = half.plan
+    assert isinstance(atom, Variable) and atom.shape[:1] == (plan.batch,), "a result without the batch"
+    like = Variable(atom.type, atom.name or "y")
+    shape = atom.shape[1:]
+    place = whole(plan.array(("held", like), like.name, "time", prod(shape), like.dtype), shape)
+    return plan.copy(atom, place, like)
+
+
+def _finish(half: Half, keep: list[Variable]) -> None:
+    """Lower, and hold what must be held: values that a statement makes are told so before, views are copied after."""
+    plan = half.plan
+    for v in keep:
+        if plan.may_choose(v):
+            plan.own(v, "time")
+    plan.lower()
+    for v in keep:
+        plan.keep(v)
+
+
+def _backward(derived: Backward, forward: Half, saved: list[Atom], carry: int, ends: list[tuple[Atom, Atom]],
+              alive: Variable | None) -> Half:  # fmt: skip
+    """The plan of the derived graph: what it reads of the forward lies where the forward left it."""
+    graph, wrt, inputs = derived.graph, derived.wrt, forward.graph.inputs
+    active = set(wrt)
+    held = dict(zip(derived.saved, saved, strict=True))
+    by_rows = [v for v in derived.saved if _rowed(forward, held[v])]
+    cotangents = graph.inputs[len(derived.saved) :]
+    back = [k for k in range(carry) if inputs[k] in active]
+    come = [cotangents[k] for k in back]
+    graph.consts.update({v: held[v] for v in derived.saved if v not in set(by_rows)})
+    graph.inputs = [*by_rows, *come, *(g for g in cotangents[carry:] if is_floating(g.dtype))]
+    totals = [derived.totals[v] for pair in ends for v in pair if v in derived.totals]
+    graph.outs = [*graph.outs, *totals]
+    graph = finish(graph)
+    parts = divide(graph, forward.plan.batch, come, len(back))
+    half = _start(graph, parts, forward.plan.batch)
+    plan = half.plan
+    for v in by_rows:
+        plan.lend(v, forward.plan.kept[held[v]])
+    for g in graph.inputs[len(by_rows) :]:
+        plan.own(g, "swap", "come") if g in set(come) else plan.own(g, "time")
+    for e in [
+        *parts.before,
+        *(e for e in parts.after if e.op.name in ("linear", "matmul") and _rowed(half, e.outs[0])),
+    ]:
+        plan.own(e.outs[0], "time")
+    for g, atom in zip(come, graph.outs, strict=False):
+        place = plan.places[g]
+        plan.store(atom, whole(place.array, place.shape, "go"), g)
+    of_xs = [a for v, a in zip(wrt, graph.outs, strict=False) if v in set(inputs[carry:]) and _rowed(half, a)]
+    read = [a for e in parts.after for a in e.inputs if e.op.name != "sum" and _rowed(half, a)]
+    _finish(half, [v for v in of_xs if v not in {e.outs[0] for e in parts.after}] + read)
+    for e in parts.after:
+        if e.op.name == "sum":
+            plan.add_up(e.inputs[0])
+    half.results = [_gradient(half, atom, v not in set(inputs)) for v, atom in zip(wrt, graph.outs, strict=False)]
+    half.norms = _norms(half, forward, derived, ends, graph.outs[len(wrt) :], alive)
+    return half
+
+
+def _gradient(half: Half, atom: Atom, weight: bool) -> Any:
+    """Where the gradient of one input or weight is found."""
+    if not isinstance(atom, Variable) or atom in half.parts.constant:
+        return None
+    if half.parts.kinds[atom] == SUMMED:
+        return atom
+    return half.plan.add_up(atom) if weight else half.plan.places[atom]
+
+
+Norm = tuple[int, Array, Place, Place | None, Place | None]
+
+
+def _norms(half: Half, forward: Half, derived: Backward, ends: list[tuple[Atom, Atom]], found: list[Atom],
+           alive: Variable | None) -> list[Norm]:  # fmt: skip
+    """For each carry: the array of norms, where its gradient lies as the cell made it and as the mask kept it."""
+    plan, totals = half.plan, iter(found)
+    runs = None if alive is None else forward.plan.places[alive]
+    norms: list[Norm] = []
+    if runs is not None and alive is not None:
+        plan.lend(alive, runs)
+    for k, pair in enumerate(ends):
+        made, kept = (plan.stored(next(totals)) if v in derived.totals else None for v in pair)
+        if made is not None:
+            name = f"norm_{forward.graph.inputs[k].name}"
+            array = plan.array(("norm", k), name, "norm", 1, np.float64)
+            norms.append((k, array, made, kept, runs))
+    return norms

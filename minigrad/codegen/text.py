@@ -1,0 +1,56 @@
+"""Lines of Python, names that do not clash, and how arrays and sizes are written.
+
+Imports `places`, `plan` and the floors below.
+"""
+
+from collections import Counter
+from typing import Any
+
+from minigrad.codegen.places import Place, Sizes
+from minigrad.codegen.plan import RESERVED, Plan
+from minigrad.ir.graph import Variable
+
+
+class Text:
+    """The body of one generated function."""
+
+    def __init__(self, plan: Plan, size: Sizes) -> None:
+        self.plan, self.size = plan, size
+        self.lines: list[str] = []
+        self.depth = 1
+        self.taken = {*RESERVED, *(a.name for a in plan.arrays.values())}
+        self.names: dict[Any, str] = {}
+        self.uses = Counter(v for s in plan.statements for v in s.operands if isinstance(v, Variable))
+
+    def put(self, *lines: str) -> None:
+        """Lines at the present depth."""
+        self.lines += ["    " * self.depth + line for line in lines]
+
+    def name(self, key: Any, wish: str) -> str:
+        """The name for a value or view: the wish, or that with a number."""
+        if key not in self.names:
+            name, n = wish, 2
+            while name in self.taken:
+                name, n = f"{wish}{n}", n + 1
+            self.taken.add(name)
+            self.names[key] = name
+        return self.names[key]
+
+    def block(self, place: Place) -> str:
+        """All rows of an array, at a step: `h[old]`."""
+        return f"{place.array.name}[{place.at}]" if place.at else place.array.name
+
+    def row(self, place: Place, inside: str = "") -> str:
+        """One row, or a part of it: `h[old, b, 0:H]`."""
+        index = [part for part in (place.at, "" if place.array.kind == "shared" else "b", inside) if part]
+        return f"{place.array.name}[{', '.join(index)}]" if index else place.array.name
+
+    def total(self, *terms: tuple[int, str]) -> str:
+        """A sum of products `n letter` as text."""
+        fixed = sum(n for n, letter in terms if not letter)
+        parts = [self.size(fixed)] if fixed else []
+        for n, letter in terms:
+            size = self.size(n)
+            if n and letter:
+                parts.append(letter if n == 1 else f"{letter} * {f'({size})' if '*' in size else size}")
+        return " + ".join(parts) or "0"

@@ -1,0 +1,279 @@
+"""The compiled road of `scan`: find or make the program for a cell, run it, and stand on the tape as one node.
+
+Imports `codegen`, `ir`, `tracing` and the floors below.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+import numpy as np
+
+from minigrad import random
+from minigrad.arraytype import ArrayType, is_floating
+from minigrad.codegen.program import Program, build
+from minigrad.codegen.run import Numbers, Runner, Segment, Sums
+from minigrad.errors import MutationError, TraceError
+from minigrad.ir.graph import Variable
+from minigrad.ir.replay import replay
+from minigrad.ir.trace import trace
+from minigrad.mode import is_recording, no_grad
+from minigrad.tape import Node
+from minigrad.tracing import ScanTrace
+from minigrad.tree import paths
+from minigrad.values import Tensor
+
+UNSEEN = 32  # steps at a time, where no backward will come and nothing is kept
+
+
+class Steps(Protocol):
+    """What a scan was asked to do; see `recurrence.py`."""
+
+    cell: Any
+    carry: list[Tensor]
+    xs: list[Tensor]
+    alive: Any
+    length: int
+    reverse: bool
+    traces: list[ScanTrace]
+    carry_structure: Any
+    xs_structure: Any
+
+    def step(self, *values: Any) -> list[Any]: ...
+
+
+# --- finding the program ------------------------------------------------------------------------------------------
+
+_programs: dict[Any, list[Program]] = defaultdict(list)
+REMEMBERED = 8  # programs for one function and one set of types
+
+
+@dataclass
+class Call:
+    """A program, and what its consts and random numbers are in this call."""
+
+    program: Program
+    consts: dict[Variable, Tensor]
+    draws: dict[Variable, Callable[[], Any]]
+
+
+def find(steps: Steps) -> Call:
+    """The program for these steps: one made before, if the cell does the same again, else a new one.
+
+    Raises:
+        TraceError: with the reason, if the cell cannot be compiled.
+    """
+    leading: list[Any] = [*steps.carry, *(ArrayType(x.shape[1:], x.dtype) for x in steps.xs)]
+    types = [ArrayType(leaf.shape, leaf.dtype) for leaf in leading]
+    if steps.alive is not None:
+        types.append(ArrayType(steps.alive.shape[1:], np.dtype(bool)))
+    code = _code(steps.cell)
+    known = _programs[code or type(steps.cell), tuple(types), steps.alive is None]
+    for program in known:
+        found = replay(program.traced, steps.step, len(types))
+        if found is not None:
+            return Call(program, *found)
+    program = _make(steps, types, code)
+    found = replay(program.traced, steps.step, len(types))
+    if found is None:
+        raise TraceError("the cell does something else each time it is called")
+    known.insert(0, program)
+    del known[REMEMBERED:]
+    return Call(program, *found)
+
+
+def _make(steps: Steps, types: list[ArrayType], code: Any) -> Program:
+    owner = getattr(steps.cell, "__self__", None)
+    names = list(getattr(owner, "carry_names", ()))
+    if len(names) != len(steps.carry):
+        names = paths(steps.carry_structure, "carry")
+    graph = trace(
+        steps.step,
+        types,
+        [*names, *paths(steps.xs_structure, "x"), "runs"],
+        [f"{name}'" for name in names],
+        code,
+        _names(steps.cell),
+    )
+    first = types[0]
+    if not first.shape:
+        raise TraceError(f"its first carry {first} has no batch as its first axis")
+    alive = None if steps.alive is None else graph.inputs[len(types) - 1]
+    made = len(steps.carry) if alive is not None else 0
+    program = build(graph, first.shape[0], len(steps.carry), len(graph.outs) - len(steps.carry) - made, alive)
+    for v, value in graph.consts.items():
+        program.forward.graph.consts.pop(v, None)
+        graph.consts[v] = value.requires_grad  # type: ignore[assignment]
+    return program
+
+
+def _code(cell: Any) -> Any:
+    """The code of a function or method."""
+    return getattr(getattr(cell, "__func__", cell), "__code__", None)
+
+
+def _names(cell: Any) -> dict[int, str]:
+    """What the cell calls the Tensors that it uses, by their ids."""
+    found: dict[int, str] = {}
+    owner = getattr(cell, "__self__", None)
+    if owner is not None and hasattr(owner, "_named"):
+        found.update((id(value), name) for name, value in owner._named())
+    code, function = _code(cell), getattr(cell, "__func__", cell)
+    if code is not None:
+        closed = zip(code.co_freevars, function.__closure__ or (), strict=False)
+        values = {name: function.__globals__.get(name) for name in code.co_names}
+        values.update((name, c.cell_contents) for name, c in closed)
+        found.update((id(value), name) for name, value in values.items() if isinstance(value, Tensor))
+    return found
+
+
+# --- running it ---------------------------------------------------------------------------------------------------
+
+
+def run(steps: Steps, call: Call, every: int | None) -> list[Tensor]:
+    """The results of a scan: the last carry, then ys. `every`: keep the carry every that many steps, else all."""
+    scan = Scan(steps, call, every)
+    outs = [Tensor(out) for out in scan.forward()]
+    if not scan.keep:
+        return outs
+    node = ScanNode(scan, outs)
+    for i, out in enumerate(outs):
+        if is_floating(out.dtype):
+            out.edge = (node, i)
+    return outs
+
+
+class Scan:
+    """One call: the values it was given, and what it keeps for the backward."""
+
+    def __init__(self, steps: Steps, call: Call, every: int | None) -> None:
+        self.steps, self.program = steps, call.program
+        self.random = random.get_state()
+        self.inputs = dict(zip(self.program.traced.inputs, [*steps.carry, *steps.xs], strict=False)) | call.consts
+        self.edges = [self.inputs[v].edge if v in self.inputs else None for v in self.program.active]
+        self.keep = is_recording() and any(edge is not None for edge in self.edges)
+        length = steps.length
+        self.size = max(1, min(length, every or length if self.keep else min(every or UNSEEN, UNSEEN)))
+        self.starts = list(range(0, length, self.size))
+        if steps.reverse:
+            self.starts.reverse()
+        self.runner = Runner(self.program, {v: x._data for v, x in call.consts.items()}, steps.reverse)
+        self.xs = [x._data for x in steps.xs] + ([] if steps.alive is None else [steps.alive])
+        self.xs += self._drawn(call.draws)
+        self.carries: list[list[Numbers]] = []  # before each segment, in the order of running
+        self.segment: Segment | None = None  # all that was computed, if it is all in one
+
+    def _drawn(self, draws: dict[Variable, Callable[[], Any]]) -> list[Numbers]:
+        """[T, ...] of random numbers each, drawn in the order in which the steps run."""
+        found = [np.empty((self.steps.length, *v.shape), v.dtype) for v in draws]
+        times = range(self.steps.length)
+        for t in reversed(times) if self.steps.reverse else times:
+            for numbers, make in zip(found, draws.values(), strict=True):
+                numbers[t] = make()
+        return found
+
+    def forward(self) -> list[Numbers]:
+        """The last carry, then ys."""
+        half, n = self.program.forward, self.program.carry
+        carry = [leaf._data for leaf in self.steps.carry]
+        places = half.results
+        ys: list[Numbers] = []
+        one = len(self.starts) == 1
+        for start in self.starts:
+            part = self.run_segment(carry, start)
+            if not one or not self.keep:
+                self.carries.append(carry)
+            end = 0 if self.steps.reverse else part.steps
+            carry = [part[half.plan.places[v].array][end].reshape(v.shape).copy() for v in half.graph.inputs[:n]]
+            for watcher in self.steps.traces:
+                for norms, v in zip(watcher.carry_norm, half.graph.inputs, strict=False):
+                    norms[start : start + part.steps] = _norms(part.steps_of(replace(half.plan.places[v], at="new")))
+            if one:
+                ys = [part.steps_of(place) for place in places]
+                self.segment = part if self.keep else None
+            else:
+                ys = ys or [np.empty((self.steps.length, *part.steps_of(p).shape[1:]), p.array.dtype) for p in places]
+                for y, place in zip(ys, places, strict=True):
+                    y[start : start + part.steps] = part.steps_of(place)
+        shapes = [v.shape for v in self.program.traced.outs[n : n + len(places)]]
+        return carry + [y.reshape(self.steps.length, *shape) for y, shape in zip(ys, shapes, strict=True)]
+
+    def run_segment(self, carry: list[Numbers], start: int) -> Segment:
+        """The steps from `start` on."""
+        return self.runner.forward(carry, [x[start : start + self.size] for x in self.xs])
+
+    def backward(self, gs: list[Any]) -> list[Any]:
+        """One cotangent a result -> one a value in `program.active`."""
+        program, steps, half = self.program, self.steps, self.program.backward
+        n, inputs = program.carry, program.forward.graph.inputs
+        active = set(program.active)
+        g_carry = [gs[k] for k in range(n) if inputs[k] in active]
+        g_ys = [g for g in gs[n:] if is_floating(g.dtype)]
+        back, sums = len(g_carry), Sums(self.runner)
+        g_xs: list[Any] = [
+            np.empty((steps.length, *v.shape), v.dtype) if v in set(inputs[n:]) and edge is not None else None
+            for v, edge in zip(program.active, self.edges, strict=True)
+        ]
+        for i in reversed(range(len(self.starts))):
+            start = self.starts[i]
+            ahead = self.segment or self.run_segment(self.carries[i], start)
+            here = slice(start, start + ahead.steps)
+            norms = {array: np.zeros((ahead.steps, half.plan.batch)) for _, array, *_ in half.norms}
+            part = sums.add(ahead, g_carry, [g[here] for g in g_ys], norms if steps.traces else None)
+            for watcher in steps.traces:
+                for k, leaf in enumerate(watcher.carry_grad_norm):
+                    leaf[here] = next((norms[array] for j, array, *_ in half.norms if j == k), 0.0)
+            swaps = half.graph.inputs[len(half.graph.inputs) - back - len(g_ys) :][:back]
+            g_carry = [part[half.plan.places[v].array][ahead.steps % 2] for v in swaps]
+            for g, result in zip(g_xs, half.results, strict=True):
+                if g is not None:
+                    g[here] = 0 if result is None else part.steps_of(result).reshape(g[here].shape)
+        found = [*g_carry, *g_xs[back:]]
+        for i, g in enumerate(sums.finish()):
+            if g is not None:
+                found[i] = g
+        return [
+            None if g is None else np.ascontiguousarray(g).reshape(self.inputs[v].shape)
+            for v, g, edge in zip(program.active, found, self.edges, strict=True)
+            if edge is not None
+        ]
+
+
+def _norms(values: Numbers) -> Numbers:
+    """[T, B, N] -> [T, B], in float64."""
+    return np.sqrt(np.square(values.astype(np.float64)).sum(axis=-1))
+
+
+class ScanNode(Node):
+    """A compiled scan on the tape."""
+
+    __slots__ = ("scan", "versions")
+
+    def __init__(self, scan: Scan, outs: list[Tensor]) -> None:
+        edges = [edge for edge in scan.edges if edge is not None]
+        super().__init__(tuple(ArrayType(out.shape, out.dtype) for out in outs), edges)
+        self.scan: Any = scan
+        ys = zip(outs[scan.program.carry :], scan.program.forward.results, strict=True)
+        again = scan.segment is None  # all of it will be computed again
+        watched = [x for v, x in scan.inputs.items() if again or v in scan.program.reads]
+        watched += [y for y, place in ys if not again and place.array in scan.program.lent]
+        self.versions: Any = [(x, x.version[0]) for x in watched]
+
+    def pull(self, gs: list[Any]) -> list[Any]:
+        for x, version in self.versions:
+            if x.version[0] != version:
+                name = f"{x.name!r}, " if x.name else ""
+                raise MutationError(
+                    f"backward of a scan: a Tensor that it needs ({name}{ArrayType(x.shape, x.dtype)}) was changed "
+                    "after the forward pass. Call backward() before changing it, or compute the value again."
+                )
+        if is_recording():
+            return self.scan.steps.pull_eagerly(gs, list(self.edges or ()), self.scan.random)
+        numbers = [np.zeros(t.shape, t.dtype) if g is None else g._data for g, t in zip(gs, self.types, strict=True)]
+        with no_grad():
+            return [None if g is None else Tensor(g) for g in self.scan.backward(numbers)]
+
+    def release(self) -> None:
+        super().release()
+        self.scan = self.versions = None

@@ -1,0 +1,84 @@
+"""Whether a function does again what a graph says: a trace that was made before, checked in a few microseconds an op.
+
+Imports `graph`, and the floors below. A program may not be known by its function: what it closes over may change.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from minigrad.core import Interpreter, Op, interpreting
+from minigrad.eager import tensor
+from minigrad.ir.graph import Graph, Variable
+from minigrad.mode import is_recording, recording
+from minigrad.values import Tensor
+
+Found = tuple[dict[Variable, Any], dict[Variable, Callable[[], Any]]]
+
+
+class Differs(Exception):  # noqa: N818
+    """The function does something else this time."""
+
+
+class Replayer(Interpreter):
+    """Compares each op with the next equation, and finds out what stands for each const this time."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.equations = iter(graph.equations)
+        self.expected: dict[Variable, Any] = dict(graph.consts)
+        self.consts: dict[Variable, Any] = {}
+        self.waiting = iter(graph.draws)
+        self.draws: dict[Variable, Callable[[], Any]] = {}
+
+    def run(self, op: Op, inputs: tuple[Any, ...], metadata: dict[str, Any]) -> Any:
+        equation = next(self.equations, None)
+        if equation is None or equation.op is not op or len(inputs) != len(equation.inputs) or not is_recording():
+            raise Differs
+        if metadata != equation.metadata:
+            raise Differs
+        for x, atom in zip(inputs, equation.inputs, strict=True):
+            if x is not atom:
+                self.compare(x, atom)
+        return equation.outs if op.multiple else equation.outs[0]
+
+    def compare(self, x: Any, atom: Any) -> None:
+        """Take `x` for the const `atom`, or find the scalar unchanged."""
+        if not isinstance(atom, Variable):
+            if type(x) is not type(atom) or repr(x) != repr(atom):
+                raise Differs
+            return
+        value = x if isinstance(x, Tensor) else None if isinstance(x, Variable) else tensor(x)
+        known = self.consts.get(atom)
+        if value is None or atom not in self.expected or (known is not None and known is not value):
+            raise Differs
+        if value._data.shape != atom.type.shape or value._data.dtype != atom.type.dtype:
+            raise Differs
+        if (value.edge is not None) is not self.expected[atom]:
+            raise Differs
+        self.consts[atom] = value
+
+    def lift(self, data: Any) -> Any:
+        return tensor(data)
+
+    def draw(self, make: Callable[[], Any]) -> Variable:
+        variable = next(self.waiting, None)
+        if variable is None:
+            raise Differs
+        self.draws[variable] = make
+        return variable
+
+
+def replay(graph: Graph, function: Callable[..., Sequence[Any]], count: int) -> Found | None:
+    """Run `function` on the first `count` inputs of `graph`; return what its consts and draws are now, or None if it
+    does something else. The values of the graph's consts are whether each requires a gradient.
+    """
+    replayer = Replayer(graph)
+    try:
+        with interpreting(replayer), recording(True):
+            outs = function(*graph.inputs[:count])
+        for x, atom in zip(outs, graph.outs, strict=True):
+            if x is not atom:
+                replayer.compare(x, atom)
+    except (Differs, ValueError):
+        return None
+    complete = next(replayer.equations, None) is None and len(replayer.consts) == len(graph.consts)
+    return (replayer.consts, replayer.draws) if complete else None
