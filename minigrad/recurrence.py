@@ -17,7 +17,7 @@ from minigrad.core import as_value, running
 from minigrad.eager import Eager
 from minigrad.errors import MinigradError, ScanError, TraceError
 from minigrad.mode import is_recording, no_grad, quiet, recording
-from minigrad.ops.elementwise import where
+from minigrad.ops.elementwise import identity, where
 from minigrad.ops.shape import concat, reshape, split, stack, unstack
 from minigrad.tape import Edge, Node, now, sources, walk_back
 from minigrad.tracing import ScanTrace, Step, tracing
@@ -190,7 +190,10 @@ class _Steps:
                 f"scan: the cell {name} returns a carry of another form than it takes: {_kind(result[0])} comes out, "
                 f"{_kind(unflatten(self.carry_structure, carry))} goes in. Return the carry in the form it came."
             )
-        made = [as_value(leaf) for leaf in made]
+        given = {
+            id(leaf) for leaf in (*carry, *x)
+        }  # what is passed on is a value of its own: the trace tells them apart
+        made = [identity(leaf) if id(leaf) in given else as_value(leaf) for leaf in made]
         wrong = [
             f"  {path}: {show(old)} goes in, {show(new)} comes out"
             for path, old, new in zip(paths(structure, "carry"), carry, made, strict=True)

@@ -158,7 +158,8 @@ def _backward(derived: Backward, forward: Half, saved: list[Atom], carry: int, e
     totals = [derived.totals[v] for pair in ends for v in pair if v in derived.totals]
     graph.outs = [*graph.outs, *totals]
     graph = finish(graph)
-    parts = divide(graph, forward.plan.batch, come, len(back))
+    given = {v: forward.parts.kinds[held[v]] for v in by_rows}
+    parts = divide(graph, forward.plan.batch, come, len(back), given)
     half = _start(graph, parts, forward.plan.batch)
     plan = half.plan
     for v in by_rows:

@@ -10,7 +10,7 @@ Imports `graph`, `rows`, `simplify` and the floors below.
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from minigrad.ir.graph import Equation, Graph, Variable
@@ -31,14 +31,16 @@ class Parts:
     constant: set[Variable]
 
 
-def divide(graph: Graph, batch: int, carried: Iterable[Variable], carry: int) -> Parts:
+def divide(
+    graph: Graph, batch: int, carried: Iterable[Variable], carry: int, given: Mapping[Variable, Kind] | None = None
+) -> Parts:
     """Divide the equations of a step whose inputs `carried` come from the step before, and whose first `carry` results
-    go to the next one.
+    go to the next one; `given` are the kinds of inputs that were made elsewhere.
 
     Raises:
         MixesRowsError: if an equation mixes the rows of the batch.
     """
-    kinds, constant = kinds_of(graph, batch), constant_variables(graph)
+    kinds, constant = kinds_of(graph, batch, given or {}), constant_variables(graph)
     uses = Counter(a for e in graph.equations for a in e.inputs if isinstance(a, Variable))
     depends = set(carried)
     for e in graph.equations:

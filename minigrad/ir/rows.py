@@ -9,6 +9,7 @@ Imports `graph` and the floors below. A value of a step is one of
     summed      over the rows: a weight's gradient, and what is computed from it
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
 from typing import Any
@@ -37,8 +38,8 @@ TURNED, SUMMED = "turned", "summed"
 Kind = Rows | str  # of each variable that is not constant
 
 
-def kinds_of(graph: Graph, batch: int) -> dict[Variable, Kind]:
-    """The kind of every variable that is not constant.
+def kinds_of(graph: Graph, batch: int, given: Mapping[Variable, Kind]) -> dict[Variable, Kind]:
+    """The kind of every variable that is not constant; `given` has those of inputs that were made elsewhere.
 
     Raises:
         MixesRowsError: with the op and the reason, if rows are mixed or an op has no loop.
@@ -46,13 +47,16 @@ def kinds_of(graph: Graph, batch: int) -> dict[Variable, Kind]:
     constant = constant_variables(graph)
     kinds: dict[Variable, Kind] = {}
     for v in graph.inputs:
+        if v in given:
+            kinds[v] = given[v]
+            continue
         if not v.shape or v.shape[0] != batch:
             raise MixesRowsError(f"{v.name or 'a value'} {v.type} has no batch of {batch} as its first axis")
         kinds[v] = Rows(v.shape[1:])
     for e in graph.equations:
         if e.outs[0] not in constant:
-            given = [kinds.get(a) if isinstance(a, Variable) else None for a in e.inputs]
-            found = SUMMED if SUMMED in given else _Step(e, given, batch).kind()
+            of_inputs = [kinds.get(a) if isinstance(a, Variable) else None for a in e.inputs]
+            found = SUMMED if SUMMED in of_inputs else _Step(e, of_inputs, batch).kind()
             kinds.update(zip(e.outs, found if isinstance(found, list) else [found] * len(e.outs), strict=True))
     return kinds
 
