@@ -149,7 +149,7 @@ class Scan:
 
     def __init__(self, steps: Steps, call: Call, every: int | None) -> None:
         self.steps, self.program = steps, call.program
-        self.random = random.get_state()
+        self.random = random.get_state() if call.draws else None
         self.inputs = dict(zip(self.program.traced.inputs, [*steps.carry, *steps.xs], strict=False)) | call.consts
         self.edges = [self.inputs[v].edge if v in self.inputs else None for v in self.program.active]
         self.keep = is_recording() and any(edge is not None for edge in self.edges)
@@ -163,6 +163,7 @@ class Scan:
         self.xs += self._drawn(call.draws)
         self.carries: list[list[Numbers]] = []  # before each segment, in the order of running
         self.segment: Segment | None = None  # all that was computed, if it is all in one
+        self.seen = {place.array for place in self.program.forward.results}  # memory that the results lie in
 
     def _drawn(self, draws: dict[Variable, Callable[[], Any]]) -> list[Numbers]:
         """[T, ...] of random numbers each, drawn in the order in which the steps run."""
@@ -196,6 +197,7 @@ class Scan:
                 ys = ys or [np.empty((self.steps.length, *part.steps_of(p).shape[1:]), p.array.dtype) for p in places]
                 for y, place in zip(ys, places, strict=True):
                     y[start : start + part.steps] = part.steps_of(place)
+                part.free(())
         shapes = [v.shape for v in self.program.traced.outs[n : n + len(places)]]
         return carry + [y.reshape(self.steps.length, *shape) for y, shape in zip(ys, shapes, strict=True)]
 
@@ -211,8 +213,9 @@ class Scan:
         g_carry = [gs[k] for k in range(n) if inputs[k] in active]
         g_ys = [g for g in gs[n:] if is_floating(g.dtype)]
         back, sums = len(g_carry), Sums(self.runner)
+        of_xs = set(inputs[n:])
         g_xs: list[Any] = [
-            np.empty((steps.length, *v.shape), v.dtype) if v in set(inputs[n:]) and edge is not None else None
+            np.empty((steps.length, *v.shape), v.dtype) if v in of_xs and edge is not None else None
             for v, edge in zip(program.active, self.edges, strict=True)
         ]
         for i in reversed(range(len(self.starts))):
@@ -229,6 +232,10 @@ class Scan:
             for g, result in zip(g_xs, half.results, strict=True):
                 if g is not None:
                     g[here] = 0 if result is None else part.steps_of(result).reshape(g[here].shape)
+            g_carry = [g.copy() for g in g_carry]
+            part.free(())
+            if ahead is not self.segment:
+                ahead.free(())
         found = [*g_carry, *g_xs[back:]]
         for i, g in enumerate(sums.finish()):
             if g is not None:
@@ -238,6 +245,11 @@ class Scan:
             for v, g, edge in zip(program.active, found, self.edges, strict=True)
             if edge is not None
         ]
+
+    def free(self) -> None:
+        """Nobody will come back for what was kept."""
+        if self.segment is not None:
+            self.segment.free(self.seen)
 
 
 def _norms(values: Numbers) -> Numbers:
@@ -276,4 +288,5 @@ class ScanNode(Node):
 
     def release(self) -> None:
         super().release()
+        self.scan.free()
         self.scan = self.versions = None

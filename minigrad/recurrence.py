@@ -221,7 +221,8 @@ class _Steps:
     def pull_eagerly(self, gs: list[Any], edges: list[Any], state: Any) -> list[Any]:
         """One cotangent a result -> one an edge, by the definition, on the tape: for derivatives of derivatives."""
         after = random.get_state()
-        random.set_state(state)
+        if state is not None:
+            random.set_state(state)
         with recording(True), quiet():
             outs, steps = self.run(self.carry, self.xs, 0)
         random.set_state(after)

@@ -66,6 +66,7 @@ class Plan:
     pieces: dict[Variable, list[Variable]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        self.cut = {out: e for e in self.parts.once if e.op.name == "split" for out in e.outs}
         self.made = {out: e for e in self.parts.loop for out in e.outs}
 
     # --- where values lie ---
@@ -148,6 +149,11 @@ class Plan:
         """A scalar, a value by rows, or the place of a constant beside a value like `beside`."""
         if type(atom) in SCALARS or atom not in self.parts.constant:
             return atom
+        source = self.cut.get(atom)
+        if source is not None and len(atom.shape) < len(beside.shape):  # a part of a bias: where the bias lies
+            place = self.operand(source.inputs[0], beside)
+            axis = source.metadata["axis"]
+            return dict(zip(source.outs, _split(place, axis, axis, source.outs, False), strict=True))[atom]
         shape = atom.shape
         if len(shape) == len(beside.shape) and shape:
             if shape[0] == self.batch > 1:

@@ -16,7 +16,7 @@ from minigrad.codegen.cpu import module_text
 from minigrad.codegen.places import Array, Place, Sizes, whole
 from minigrad.codegen.plan import Plan
 from minigrad.ir.backward import Backward, derive
-from minigrad.ir.graph import Atom, Graph, Variable, name_variables
+from minigrad.ir.graph import Atom, Equation, Graph, Variable, name_variables
 from minigrad.ir.hoist import Parts, divide
 from minigrad.ir.passes import finish, prepare
 from minigrad.ir.rows import SUMMED, Rows
@@ -28,7 +28,7 @@ class Half:
 
     results: where each result of the graph is found: a Place held for all steps, an Array of sums, a Variable that
     `after` or `finish` makes, or None for one that is zero.
-    sizes, arrays: what the kernel takes, in its order.
+    sizes, arrays: what the kernel takes, in its order.  constants: arrays, what is in them and how; makers: equations.
     """
 
     graph: Graph
@@ -39,6 +39,17 @@ class Half:
     norms: list[Any] = field(default_factory=list)
     arrays: list[Array] = field(default_factory=list)
     work: int = 0  # operations for one row of one step
+    constants: list[tuple[Array, Variable, str]] = field(default_factory=list)
+    makers: dict[Variable, Equation] = field(default_factory=dict)
+
+    def settle(self) -> None:
+        """Say which arrays hold constants, and how each constant is made: once for all runs."""
+        self.makers = {out: e for e in self.parts.once for out in e.outs}
+        for (role, v, *rest), array in self.plan.arrays.items():
+            if role == "weight":
+                self.constants.append((array, v, rest[0]))
+            elif role == "shared" or (role == "row" and v in self.parts.constant):
+                self.constants.append((array, v, role))
 
 
 @dataclass
@@ -87,6 +98,8 @@ def build(traced: Graph, batch: int, carry: int, ys: int, alive: Variable | None
         if not needed.isdisjoint(e.outs):
             needed.update(a for a in e.inputs if isinstance(a, Variable))
     text = module_text(forward, backward)
+    forward.settle()
+    backward.settle()
     return Program(traced, batch, carry, forward, backward, derived.wrt, reads | needed, lent, text)
 
 

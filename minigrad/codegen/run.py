@@ -6,12 +6,13 @@ Imports the files of its floor, the kernels and the floors below. T steps, B row
     sums.add(state, g_carry, g_ys)                       -> g_carry, g_xs;  sums.finish() -> gradients of the weights
 """
 
-from dataclasses import dataclass, field
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
 from minigrad import threads
+from minigrad.codegen import arena
 from minigrad.codegen.places import Array, Place
 from minigrad.codegen.program import Half, Program
 from minigrad.ir.graph import Atom, Equation, Variable
@@ -24,32 +25,32 @@ from minigrad.values import Tensor
 Numbers = np.ndarray[Any, Any]
 
 
-@dataclass
 class Constants:
     """What does not change over time: weights, what is computed from them alone, and their panels."""
 
-    half: Half
-    values: dict[Variable, Numbers]
-    arrays: dict[Array, Numbers] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        for e in self.half.parts.once:
-            made = e.op.forward(*(self.look(a) for a in e.inputs), **e.metadata)
-            self.values.update(zip(e.outs, made if e.op.multiple else (made,), strict=True))
-        for (role, v, *rest), array in self.half.plan.arrays.items():
-            if role == "weight":
-                self.arrays[array] = self.panels(v, rest[0] == "linear", array.dtype)
-            elif role == "shared" or (role == "row" and v in self.half.parts.constant):
-                shape = (self.half.plan.batch, -1) if role == "row" else (-1,)
-                self.arrays[array] = np.ascontiguousarray(self.values[v]).reshape(shape)
+    def __init__(self, half: Half, values: dict[Variable, Numbers]) -> None:
+        self.half, self.values = half, values
+        self.arrays: dict[Array, Numbers] = {}
+        for array, v, kind in half.constants:
+            if kind in ("row", "shared"):
+                shape = (half.plan.batch, -1) if kind == "row" else (-1,)
+                self.arrays[array] = np.ascontiguousarray(self.look(v)).reshape(shape)
+            else:
+                self.arrays[array] = self.panels(v, kind == "linear", array.dtype)
 
     def look(self, atom: Atom) -> Any:
-        """The value of a constant or scalar."""
-        return self.values[atom] if isinstance(atom, Variable) else atom
+        """The value of a constant or scalar; one made of other constants is computed when it is asked for."""
+        if not isinstance(atom, Variable):
+            return atom
+        if atom not in self.values:
+            e = self.half.makers[atom]
+            made = e.op.forward(*(self.look(a) for a in e.inputs), **e.metadata)
+            self.values.update(zip(e.outs, made if e.op.multiple else (made,), strict=True))
+        return self.values[atom]
 
     def panels(self, v: Variable, transposed: bool, dtype: Any) -> Numbers:
         """A weight as `multiply` takes it."""
-        w = self.values[v].astype(dtype, copy=False)
+        w = self.look(v).astype(dtype, copy=False)
         if not w.flags.c_contiguous and w.T.flags.c_contiguous:
             w, transposed = w.T, not transposed
         return matmul.pack(np.ascontiguousarray(w), transposed)
@@ -99,6 +100,7 @@ class Segment:
     ) -> None:
         self.runner, self.half, self.steps, self.constants = runner, half, steps, constants
         self.batch = half.plan.batch
+        self.own: dict[Array, Numbers] = {}
         self.arrays: dict[Array, Numbers] = {
             array: np.ascontiguousarray(x).reshape(steps, self.batch, -1) for array, x in given.items()
         }
@@ -108,9 +110,19 @@ class Segment:
             return self.constants.arrays[array]
         if array not in self.arrays:
             leading = {"time": (self.steps,), "carry": (self.steps + 1,), "swap": (2,)}.get(array.kind, ())
-            make = np.zeros if array.kind == "sum" else np.empty
-            self.arrays[array] = make((*leading, self.batch, array.width), array.dtype)
+            shape = (*leading, self.batch, array.width)
+            if array.kind == "sum":
+                self.arrays[array] = np.zeros(shape, array.dtype)
+            else:
+                self.arrays[array] = self.own[array] = arena.take(shape, array.dtype)
         return self.arrays[array]
+
+    def free(self, seen: Iterable[Array]) -> None:
+        """Give memory back, but for the arrays that somebody else has seen."""
+        for array in seen:
+            self.own.pop(array, None)
+        arena.give(self.own.values())
+        self.own, self.arrays = {}, {}
 
     def steps_of(self, place: Place) -> Numbers:
         """A value for all steps, [T, B, N]."""
@@ -149,7 +161,7 @@ class Segment:
         out = self.steps_of(plan.places[e.outs[0]])
         if e.op.name == "getitem":
             index = self.whole(w)
-            out[...] = self.constants.values[x][index[..., 0] if index.shape[-1] == 1 else index].reshape(out.shape)
+            out[...] = self.constants.look(x)[index[..., 0] if index.shape[-1] == 1 else index].reshape(out.shape)
             return
         a = self.whole(x).reshape(-1, x.shape[-1]).astype(out.dtype, copy=False)
         out = out.reshape(-1, e.outs[0].shape[-1])
@@ -160,7 +172,7 @@ class Segment:
 
         threads.share(len(a), 2 * out.size * a.shape[1], run)
         if len(e.inputs) > 2:
-            out += self.constants.values[e.inputs[2]]
+            out += self.constants.look(e.inputs[2])
 
 
 class Sums:

@@ -18,7 +18,7 @@ from minigrad.llvm import COLS, ROWS, make_tile
 
 DEPTH, HEIGHT = 256, 96  # terms and rows at a time: a panel stays in the first cache, the rows in the second
 GROUP = 4  # panels gathered at a time: whole cache lines, one after the other
-tile, tile8, tile4, tile2, tile1 = make_tile(ROWS), make_tile(8), make_tile(4), make_tile(2), make_tile(1)
+tile, tile5, tile4, tile2, tile1 = make_tile(ROWS), make_tile(5), make_tile(4), make_tile(2), make_tile(1)
 
 
 @kernel
@@ -26,16 +26,16 @@ def strip(a: Any, a0: Any, row: Any, step: Any, rows: Any, b: Any, b0: Any, belo
           width: Any, cols: Any, add: Any) -> None:  # fmt: skip
     """The product of any number of rows with COLS columns; see `llvm.make_tile` for where things lie."""
     r = 0
-    while r + ROWS <= rows:
+    while rows - r >= ROWS + 4 or rows - r == ROWS:  # fewer than four rows keep a processor no less busy than four do
         tile(a, a0 + r * row, row, step, b, b0, below, n, c, c0 + r * width, width, cols, add)
         r += ROWS
-    if ROWS > 8 and r + 8 <= rows:
-        tile8(a, a0 + r * row, row, step, b, b0, below, n, c, c0 + r * width, width, cols, add)
-        r += 8
-    if r + 4 <= rows:
+    if rows - r in (5, 7, 9):
+        tile5(a, a0 + r * row, row, step, b, b0, below, n, c, c0 + r * width, width, cols, add)
+        r += 5
+    while rows - r >= 4:
         tile4(a, a0 + r * row, row, step, b, b0, below, n, c, c0 + r * width, width, cols, add)
         r += 4
-    if r + 2 <= rows:
+    if rows - r >= 2:
         tile2(a, a0 + r * row, row, step, b, b0, below, n, c, c0 + r * width, width, cols, add)
         r += 2
     if r < rows:

@@ -14,7 +14,7 @@ from minigrad.core import as_value
 from minigrad.errors import ShapeError, UsageError, did_you_mean
 from minigrad.nn.layers import Dropout, check_share, check_sizes
 from minigrad.nn.module import Module, Parameter
-from minigrad.ops.shape import concat, stack, unstack
+from minigrad.ops.shape import concat, expand_dims, stack, unstack
 from minigrad.recurrence import scan
 from minigrad.tree import flatten, paths, unflatten
 
@@ -134,7 +134,8 @@ class Recurrent(Module):
             xs = outs[0] if len(outs) == 1 else concat(outs, axis=-1)
             if layer < self.num_layers - 1:
                 xs = self.dropout(xs)
-        return xs, unflatten(structure, [stack(leaves) for leaves in zip(*carries, strict=True)])
+        together = stack if len(carries) > 1 else lambda leaves: expand_dims(leaves[0], 0)
+        return xs, unflatten(structure, [together(leaves) for leaves in zip(*carries, strict=True)])
 
     def _carries(self, state: Any, batch: int, dtype: Any) -> tuple[list[list[Any]], Any]:
         """The first carry of every cell as leaves, and their structure."""

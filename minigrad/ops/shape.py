@@ -87,7 +87,9 @@ def _split_type(x: Any, *, sizes: tuple[int, ...], axis: int) -> tuple[ArrayType
 
 
 def _split_forward(x: Any, *, sizes: tuple[int, ...], axis: int) -> tuple[Any, ...]:
-    return tuple(np.split(x, np.cumsum(sizes)[:-1], axis))
+    ends = [sum(sizes[: i + 1]) for i in range(len(sizes))]
+    leading = (slice(None),) * axis
+    return tuple(x[(*leading, slice(end - n, end))] for n, end in zip(sizes, ends, strict=True))
 
 
 def _stack_type(*xs: Any, axis: int) -> ArrayType:
