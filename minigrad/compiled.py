@@ -5,15 +5,17 @@ Imports `codegen`, `ir`, `tracing` and the floors below.
 
 from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 
 from minigrad import random
 from minigrad.arraytype import ArrayType, is_floating
+from minigrad.codegen.places import Place
 from minigrad.codegen.program import Program, build
-from minigrad.codegen.run import Numbers, Runner, Segment, Sums
+from minigrad.codegen.run import Ahead, Back, Numbers
+from minigrad.codegen.workspace import Workspace, give
 from minigrad.errors import MutationError, TraceError
 from minigrad.ir.graph import Variable
 from minigrad.ir.replay import replay
@@ -105,6 +107,7 @@ def _make(steps: Steps, types: list[ArrayType], code: Any) -> Program:
     for v, value in graph.consts.items():
         program.forward.graph.consts.pop(v, None)
         graph.consts[v] = value.requires_grad  # type: ignore[assignment]
+    program.forward.lifted = {v: value.numpy() for v, value in program.forward.graph.consts.items()}
     return program
 
 
@@ -152,18 +155,20 @@ class Scan:
         self.random = random.get_state() if call.draws else None
         self.inputs = dict(zip(self.program.traced.inputs, [*steps.carry, *steps.xs], strict=False)) | call.consts
         self.edges = [self.inputs[v].edge if v in self.inputs else None for v in self.program.active]
-        self.keep = is_recording() and any(edge is not None for edge in self.edges)
+        self.keep = is_recording() and any([edge is not None for edge in self.edges])
         length = steps.length
         self.size = max(1, min(length, every or length if self.keep else min(every or UNSEEN, UNSEEN)))
         self.starts = list(range(0, length, self.size))
         if steps.reverse:
             self.starts.reverse()
-        self.runner = Runner(self.program, {v: x._data for v, x in call.consts.items()}, steps.reverse)
-        self.xs = [x._data for x in steps.xs] + ([] if steps.alive is None else [steps.alive])
-        self.xs += self._drawn(call.draws)
+        self.ahead = Ahead(self.program, {v: x._data for v, x in call.consts.items()}, steps.reverse)
+        self.xs = [x._data for x in steps.xs]
+        if steps.alive is not None:
+            self.xs.append(steps.alive)
+        if call.draws:
+            self.xs += self._drawn(call.draws)
         self.carries: list[list[Numbers]] = []  # before each segment, in the order of running
-        self.segment: Segment | None = None  # all that was computed, if it is all in one
-        self.seen = {place.array for place in self.program.forward.results}  # memory that the results lie in
+        self.whole: Workspace | None = None  # all that was computed, if it is all in one segment
 
     def _drawn(self, draws: dict[Variable, Callable[[], Any]]) -> list[Numbers]:
         """[T, ...] of random numbers each, drawn in the order in which the steps run."""
@@ -174,82 +179,87 @@ class Scan:
                 numbers[t] = make()
         return found
 
+    def part(self, carry: list[Numbers], start: int) -> Workspace:
+        """Run the segment from `start` on."""
+        xs = self.xs if len(self.starts) == 1 else [x[start : start + self.size] for x in self.xs]
+        return self.ahead.run(carry, xs)
+
     def forward(self) -> list[Numbers]:
         """The last carry, then ys."""
-        half, n = self.program.forward, self.program.carry
+        half, length = self.program.forward, self.steps.length
         carry = [leaf._data for leaf in self.steps.carry]
-        places = half.results
+        shapes = [leaf.shape for leaf in carry]
         ys: list[Numbers] = []
-        one = len(self.starts) == 1
         for start in self.starts:
-            part = self.run_segment(carry, start)
-            if not one or not self.keep:
-                self.carries.append(carry)
-            end = 0 if self.steps.reverse else part.steps
-            carry = [part[half.plan.places[v].array][end].reshape(v.shape).copy() for v in half.graph.inputs[:n]]
+            space = self.part(carry, start)
+            self.carries.append(carry)
+            end = 0 if self.steps.reverse else space.steps
+            here = slice(start, start + space.steps)
+            carry = [space.arrays[a][end].reshape(s).copy() for a, s in zip(half.carries, shapes, strict=True)]
             for watcher in self.steps.traces:
-                for norms, v in zip(watcher.carry_norm, half.graph.inputs, strict=False):
-                    norms[start : start + part.steps] = _norms(part.steps_of(replace(half.plan.places[v], at="new")))
-            if one:
-                ys = [part.steps_of(place) for place in places]
-                self.segment = part if self.keep else None
+                for norms, array in zip(watcher.carry_norm, half.carries, strict=True):
+                    norms[here] = _norms(space.arrays[array][:-1] if self.steps.reverse else space.arrays[array][1:])
+            found = [self.ahead.steps_of(space, place) for place in half.results]
+            if len(self.starts) == 1:
+                ys = found
+                self.whole = space if self.keep else None
             else:
-                ys = ys or [np.empty((self.steps.length, *part.steps_of(p).shape[1:]), p.array.dtype) for p in places]
-                for y, place in zip(ys, places, strict=True):
-                    y[start : start + part.steps] = part.steps_of(place)
-                part.free(())
-        shapes = [v.shape for v in self.program.traced.outs[n : n + len(places)]]
-        return carry + [y.reshape(self.steps.length, *shape) for y, shape in zip(ys, shapes, strict=True)]
+                ys = ys or [np.empty((length, *y.shape[1:]), y.dtype) for y in found]
+                for y, piece in zip(ys, found, strict=True):
+                    y[here] = piece
+                give(space)
+        outs = self.program.traced.outs[len(carry) :]
+        return carry + [y.reshape(length, *out.shape) for y, out in zip(ys, outs, strict=False)]
 
-    def run_segment(self, carry: list[Numbers], start: int) -> Segment:
-        """The steps from `start` on."""
-        return self.runner.forward(carry, [x[start : start + self.size] for x in self.xs])
-
-    def backward(self, gs: list[Any]) -> list[Any]:
+    def backward(self, gs: list[Numbers]) -> list[Any]:
         """One cotangent a result -> one a value in `program.active`."""
         program, steps, half = self.program, self.steps, self.program.backward
-        n, inputs = program.carry, program.forward.graph.inputs
-        active = set(program.active)
+        inputs, active, n = program.traced.inputs, set(program.active), program.carry
         g_carry = [gs[k] for k in range(n) if inputs[k] in active]
         g_ys = [g for g in gs[n:] if is_floating(g.dtype)]
-        back, sums = len(g_carry), Sums(self.runner)
-        of_xs = set(inputs[n:])
-        g_xs: list[Any] = [
-            np.empty((steps.length, *v.shape), v.dtype) if v in of_xs and edge is not None else None
-            for v, edge in zip(program.active, self.edges, strict=True)
-        ]
+        back = Back(self.ahead)
+        of_xs = [i for i in range(len(g_carry), len(half.results)) if isinstance(half.results[i], Place)]
+        of_xs = [i for i in of_xs if self.edges[i] is not None]
+        found: list[Any] = [None] * len(half.results)
         for i in reversed(range(len(self.starts))):
             start = self.starts[i]
-            ahead = self.segment or self.run_segment(self.carries[i], start)
+            ahead = self.whole or self.part(self.carries[i], start)
             here = slice(start, start + ahead.steps)
-            norms = {array: np.zeros((ahead.steps, half.plan.batch)) for _, array, *_ in half.norms}
-            part = sums.add(ahead, g_carry, [g[here] for g in g_ys], norms if steps.traces else None)
+            norms = (
+                {array: np.zeros((ahead.steps, half.plan.batch)) for _, array, *_ in half.norms}
+                if steps.traces
+                else None
+            )
+            gs_here = g_ys if len(self.starts) == 1 else [g[here] for g in g_ys]
+            space = back.run(ahead, g_carry, gs_here, norms)
             for watcher in steps.traces:
                 for k, leaf in enumerate(watcher.carry_grad_norm):
-                    leaf[here] = next((norms[array] for j, array, *_ in half.norms if j == k), 0.0)
-            swaps = half.graph.inputs[len(half.graph.inputs) - back - len(g_ys) :][:back]
-            g_carry = [part[half.plan.places[v].array][ahead.steps % 2] for v in swaps]
-            for g, result in zip(g_xs, half.results, strict=True):
-                if g is not None:
-                    g[here] = 0 if result is None else part.steps_of(result).reshape(g[here].shape)
-            g_carry = [g.copy() for g in g_carry]
-            part.free(())
-            if ahead is not self.segment:
-                ahead.free(())
-        found = [*g_carry, *g_xs[back:]]
-        for i, g in enumerate(sums.finish()):
-            if g is not None:
-                found[i] = g
+                    leaf[here] = next(((norms or {})[array] for j, array, *_ in half.norms if j == k), 0.0)
+            g_carry = [space.arrays[array][ahead.steps % 2].copy() for array in half.carries]
+            for j in of_xs:
+                g = back.steps_of(space, half.results[j])
+                if len(self.starts) == 1:
+                    found[j] = g
+                else:
+                    found[j] = np.empty((steps.length, *g.shape[1:]), g.dtype) if found[j] is None else found[j]
+                    found[j][here] = g
+            give(space)
+            if ahead is not self.whole:
+                give(ahead)
+        found[: len(g_carry)] = g_carry
+        summed = back.finish()
         return [
-            None if g is None else np.ascontiguousarray(g).reshape(self.inputs[v].shape)
-            for v, g, edge in zip(program.active, found, self.edges, strict=True)
+            None
+            if g is None and other is None
+            else np.ascontiguousarray(other if g is None else g).reshape(self.inputs[v].shape)
+            for v, g, other, edge in zip(program.active, found, summed, self.edges, strict=True)
             if edge is not None
         ]
 
     def free(self) -> None:
         """Nobody will come back for what was kept."""
-        if self.segment is not None:
-            self.segment.free(self.seen)
+        if self.whole is not None:
+            give(self.whole)
 
 
 def _norms(values: Numbers) -> Numbers:
@@ -267,7 +277,7 @@ class ScanNode(Node):
         super().__init__(tuple(ArrayType(out.shape, out.dtype) for out in outs), edges)
         self.scan: Any = scan
         ys = zip(outs[scan.program.carry :], scan.program.forward.results, strict=True)
-        again = scan.segment is None  # all of it will be computed again
+        again = scan.whole is None  # all of it will be computed again
         watched = [x for v, x in scan.inputs.items() if again or v in scan.program.reads]
         watched += [y for y, place in ys if not again and place.array in scan.program.lent]
         self.versions: Any = [(x, x.version[0]) for x in watched]

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 
-WORTH = 4_000_000  # operations: about what waking a thread costs
+WORTH = 16_000_000  # operations a thread: waking one takes as long as some of these
 
 
 @cache
@@ -30,7 +30,7 @@ def _pool() -> ThreadPoolExecutor:
 
 def share(n: int, work: int, run: Callable[[int, int], None]) -> None:
     """Call `run(first, last)` on parts of 0 .. n, one a thread, if `work` operations are worth it; wait for all."""
-    parts = min(count(), n, 1 + work // WORTH)
+    parts = min(count(), n, max(1, work // (WORTH // 2)))
     if parts < 2:
         run(0, n)
         return

@@ -15,7 +15,7 @@ FLOORS = [
     ["random", "mode", "tape", "values", "eager", "functional"],
     ["ir", "ir.graph", "ir.trace", "ir.replay", "ir.backward", "ir.simplify", "ir.passes", "ir.rows", "ir.hoist"],
     ["codegen", "codegen.places", "codegen.plan", "codegen.schedule", "codegen.text", "codegen.loops", "codegen.cpu",
-     "codegen.program", "codegen.arena", "codegen.run"],
+     "codegen.program", "codegen.workspace", "codegen.run"],
     ["tracing", "compiled", "recurrence", "batch", "weights", "api"],
     ["nn.module", "nn.layers", "nn.losses", "registry", "nn.recurrent", "nn", "optim", "check", "config", "checkpoint",
      "objective", "train"],

@@ -16,40 +16,53 @@ from minigrad.codegen.cpu import module_text
 from minigrad.codegen.places import Array, Place, Sizes, whole
 from minigrad.codegen.plan import Plan
 from minigrad.ir.backward import Backward, derive
-from minigrad.ir.graph import Atom, Equation, Graph, Variable, name_variables
+from minigrad.ir.graph import Atom, Graph, Variable, name_variables
 from minigrad.ir.hoist import Parts, divide
 from minigrad.ir.passes import finish, prepare
 from minigrad.ir.rows import SUMMED, Rows
 
 
-@dataclass
+@dataclass(eq=False)
 class Half:
     """One direction: what runs when, and on which arrays.
 
     results: where each result of the graph is found: a Place held for all steps, an Array of sums, a Variable that
-    `after` or `finish` makes, or None for one that is zero.
-    sizes, arrays: what the kernel takes, in its order.  constants: arrays, what is in them and how; makers: equations.
+        `after` or `finish` makes, or None for one that is zero.
+    sizes, arrays: what the kernel takes, in its order; work: operations for one row of one step.
+    carries, given, lent, constants, sums, own: the arrays of the carry, of xs or the cotangents of ys, of the other
+        half, of weights (with what is in them, and how), of sums over time, and those that are its own to write.
+    seen, borrowed: those that results lie in; all that a workspace must not keep.
+    lifted, makers: constants that the graph brings, and how others are made.
     """
 
     graph: Graph
     parts: Parts
     plan: Plan
     results: list[Any] = field(default_factory=list)
-    sizes: Sizes = field(default_factory=Sizes)
     norms: list[Any] = field(default_factory=list)
+    sizes: Sizes = field(default_factory=Sizes)
     arrays: list[Array] = field(default_factory=list)
-    work: int = 0  # operations for one row of one step
-    constants: list[tuple[Array, Variable, str]] = field(default_factory=list)
-    makers: dict[Variable, Equation] = field(default_factory=dict)
+    work: int = 0
+    carries: list[Array] = field(default_factory=list)
+    given: list[Array] = field(default_factory=list)
+    lifted: dict[Variable, Any] = field(default_factory=dict)
 
     def settle(self) -> None:
-        """Say which arrays hold constants, and how each constant is made: once for all runs."""
+        """Sort the arrays by who fills them, once for all runs."""
+        arrays = self.plan.arrays
+        self.index = {array: i for i, array in enumerate(self.arrays)}
         self.makers = {out: e for e in self.parts.once for out in e.outs}
-        for (role, v, *rest), array in self.plan.arrays.items():
-            if role == "weight":
-                self.constants.append((array, v, rest[0]))
-            elif role == "shared" or (role == "row" and v in self.parts.constant):
+        self.constants = [(a, v, rest[0]) for (role, v, *rest), a in arrays.items() if role == "weight"]
+        for (role, v, *_), array in arrays.items():
+            if role == "shared" or (role == "row" and v in self.parts.constant):
                 self.constants.append((array, v, role))
+        self.lent = [array for (role, *_), array in arrays.items() if role == "lent"]
+        self.sums = [array for array in arrays.values() if array.kind == "sum"]
+        others = {*self.given, *self.lent, *self.sums, *(a for a, _, _ in self.constants), *(n[1] for n in self.norms)}
+        self.own = [array for array in arrays.values() if array not in others]
+        found = {result.array for result in self.results if isinstance(result, Place)}
+        self.seen = [array for array in self.own if array in found]
+        self.borrowed = list(others) + self.seen
 
 
 @dataclass
@@ -98,6 +111,8 @@ def build(traced: Graph, batch: int, carry: int, ys: int, alive: Variable | None
         if not needed.isdisjoint(e.outs):
             needed.update(a for a in e.inputs if isinstance(a, Variable))
     text = module_text(forward, backward)
+    forward.given = [forward.plan.places[v].array for v in graph.inputs[carry:]]
+    forward.carries = [forward.plan.places[v].array for v in graph.inputs[:carry]]
     forward.settle()
     backward.settle()
     return Program(traced, batch, carry, forward, backward, derived.wrt, reads | needed, lent, text)
@@ -194,6 +209,8 @@ def _backward(derived: Backward, forward: Half, saved: list[Atom], carry: int, e
         if e.op.name == "sum":
             plan.add_up(e.inputs[0])
     half.results = [_gradient(half, atom, v not in set(inputs)) for v, atom in zip(wrt, graph.outs, strict=False)]
+    half.carries = [plan.places[g].array for g in come]
+    half.given = [plan.places[g].array for g in graph.inputs[len(by_rows) + len(come) :]]
     half.norms = _norms(half, forward, derived, ends, graph.outs[len(wrt) :], alive)
     return half
 

@@ -1,20 +1,22 @@
 """Running a program: arrays for its kernels, the products before and after the loop, the sums over the batch.
 
-Imports the files of its floor, the kernels and the floors below. T steps, B rows.
+Imports the files of its floor, the kernels and the floors below. T steps, B rows. A scan may run in segments of steps:
 
-    state = run.forward(consts, carry, xs, reverse)      -> carry, ys
-    sums.add(state, g_carry, g_ys)                       -> g_carry, g_xs;  sums.finish() -> gradients of the weights
+    ahead = Ahead(program, consts, reverse)
+    part = ahead.run(carry, xs)                     # a Workspace: all that these steps left
+    back = Back(ahead)
+    back.run(part, g_carry, g_ys, norms)            # segments from the last to the first
+    back.finish()                                   # the gradients of the weights
 """
 
-from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
 from minigrad import threads
-from minigrad.codegen import arena
 from minigrad.codegen.places import Array, Place
 from minigrad.codegen.program import Half, Program
+from minigrad.codegen.workspace import Workspace, take
 from minigrad.ir.graph import Atom, Equation, Variable
 from minigrad.ir.rows import SUMMED, TURNED
 from minigrad.jit import load
@@ -23,20 +25,21 @@ from minigrad.llvm import COLS, ROWS
 from minigrad.values import Tensor
 
 Numbers = np.ndarray[Any, Any]
+UNTRACED = np.empty((1, 1))
 
 
-class Constants:
-    """What does not change over time: weights, what is computed from them alone, and their panels."""
+class Direction:
+    """One half of a program with the weights of one scan."""
 
-    def __init__(self, half: Half, values: dict[Variable, Numbers]) -> None:
-        self.half, self.values = half, values
-        self.arrays: dict[Array, Numbers] = {}
+    def __init__(self, half: Half, values: dict[Variable, Numbers], reverse: bool) -> None:
+        self.half, self.values, self.reverse = half, values, reverse
+        self.fixed: list[tuple[Array, Numbers]] = []
         for array, v, kind in half.constants:
             if kind in ("row", "shared"):
                 shape = (half.plan.batch, -1) if kind == "row" else (-1,)
-                self.arrays[array] = np.ascontiguousarray(self.look(v)).reshape(shape)
+                self.fixed.append((array, np.ascontiguousarray(self.look(v)).reshape(shape)))
             else:
-                self.arrays[array] = self.panels(v, kind == "linear", array.dtype)
+                self.fixed.append((array, self.panels(v, kind == "linear", array.dtype)))
 
     def look(self, atom: Atom) -> Any:
         """The value of a constant or scalar; one made of other constants is computed when it is asked for."""
@@ -55,191 +58,153 @@ class Constants:
             w, transposed = w.T, not transposed
         return matmul.pack(np.ascontiguousarray(w), transposed)
 
+    def workspace(self, steps: int) -> Workspace:
+        """Arrays for that many steps, with the weights among them."""
+        space = take(self.half, steps)
+        for array, numbers in self.fixed:
+            space.put(array, numbers)
+        return space
 
-class Runner:
-    """A program's kernels with the weights of one scan."""
-
-    def __init__(self, program: Program, consts: dict[Variable, Numbers], reverse: bool) -> None:
-        self.program, self.reverse = program, reverse
-        self.module = load(program.text)
-        known = {**consts, **{v: value.numpy() for v, value in program.forward.graph.consts.items()}}
-        self.constants = Constants(program.forward, known)
-        self.back: Constants | None = None
-
-    def backward_constants(self) -> Constants:
-        """The weights as the backward wants them."""
-        if self.back is None:
-            ahead = self.constants
-            known = {}
-            for v, value in self.program.backward.graph.consts.items():
-                known[v] = value.numpy() if isinstance(value, Tensor) else ahead.look(value)
-            self.back = Constants(self.program.backward, known)
-        return self.back
-
-    def forward(self, carry: list[Numbers], xs: list[Numbers]) -> "Segment":
-        """Run the steps of xs, [T, B, ...] each."""
-        half, steps = self.program.forward, len(xs[0])
-        given = {}
-        for v, x in zip(half.graph.inputs[self.program.carry :], xs, strict=True):
-            given[half.plan.places[v].array] = x
-        segment = Segment(self, half, steps, self.constants, given)
-        start = steps if self.reverse else 0
-        for v, leaf in zip(half.graph.inputs, carry, strict=False):
-            segment[half.plan.places[v].array][start] = leaf.reshape(self.program.batch, -1)
-        segment.products(half.parts.before)
-        segment.loop(self.module.forward, self.reverse, None)
-        segment.products(half.parts.after)
-        return segment
-
-
-class Segment:
-    """Some steps of one direction: its arrays, made when first asked for."""
-
-    def __init__(
-        self, runner: Runner, half: Half, steps: int, constants: Constants, given: dict[Array, Numbers]
-    ) -> None:
-        self.runner, self.half, self.steps, self.constants = runner, half, steps, constants
-        self.batch = half.plan.batch
-        self.own: dict[Array, Numbers] = {}
-        self.arrays: dict[Array, Numbers] = {
-            array: np.ascontiguousarray(x).reshape(steps, self.batch, -1) for array, x in given.items()
-        }
-
-    def __getitem__(self, array: Array) -> Numbers:
-        if array in self.constants.arrays:
-            return self.constants.arrays[array]
-        if array not in self.arrays:
-            leading = {"time": (self.steps,), "carry": (self.steps + 1,), "swap": (2,)}.get(array.kind, ())
-            shape = (*leading, self.batch, array.width)
-            if array.kind == "sum":
-                self.arrays[array] = np.zeros(shape, array.dtype)
-            else:
-                self.arrays[array] = self.own[array] = arena.take(shape, array.dtype)
-        return self.arrays[array]
-
-    def free(self, seen: Iterable[Array]) -> None:
-        """Give memory back, but for the arrays that somebody else has seen."""
-        for array in seen:
-            self.own.pop(array, None)
-        arena.give(self.own.values())
-        self.own, self.arrays = {}, {}
-
-    def steps_of(self, place: Place) -> Numbers:
-        """A value for all steps, [T, B, N]."""
-        numbers = self[place.array]
-        if place.array.kind == "carry":
-            after = (place.at == "new") != self.runner.reverse
-            return numbers[1:] if after else numbers[:-1]
-        return numbers
-
-    def whole(self, v: Variable) -> Numbers:
+    def held(self, space: Workspace, v: Variable) -> Numbers:
         """A value that is held for all steps, [T, B, N]."""
         plan = self.half.plan
-        return self.steps_of(plan.kept[v] if v in plan.kept else plan.places[v])
+        return self.steps_of(space, plan.kept[v] if v in plan.kept else plan.places[v])
 
-    def loop(self, kernel: Any, down: bool, norms: dict[Array, Numbers] | None) -> None:
+    def steps_of(self, space: Workspace, place: Place) -> Numbers:
+        """What lies at a place at each step, [T, B, N]."""
+        numbers = space.arrays[place.array]
+        if place.array.kind == "carry":
+            return numbers[1:] if (place.at == "new") != self.reverse else numbers[:-1]
+        return numbers
+
+    def loop(self, kernel: Any, space: Workspace, down: bool, traced: bool) -> None:
         """Run a kernel on all rows, shared out among the threads."""
-        traced = norms is not None
-        empty = np.empty((1, 1)) if traced is False else None
-        sizes = list(self.half.sizes.names)
-        arrays = [(norms or {}).get(a, empty) if a.kind == "norm" else self[a] for a in self.half.arrays]
-        late = int(self.runner.reverse)
+        half, late, steps = self.half, int(self.reverse), space.steps
 
         def run(first: int, last: int) -> None:
-            kernel(first, last, self.steps, down, late, traced, *sizes, *arrays)
+            kernel(first, last, steps, down, late, traced, *half.sizes.names, *space.args)
 
-        threads.share(self.batch, self.half.work * self.steps * self.batch, run)
+        threads.share(half.plan.batch, half.work * steps * half.plan.batch, run)
 
-    def products(self, equations: list[Equation]) -> None:
+    def products(self, space: Workspace, equations: list[Equation]) -> None:
         """Products with weights and look-ups, for all steps at once."""
         for e in equations:
-            if self.half.parts.kinds[e.outs[0]] not in (SUMMED, TURNED):
-                self._product(e)
-
-    def _product(self, e: Equation) -> None:
-        plan, x, w = self.half.plan, e.inputs[0], e.inputs[1]
-        out = self.steps_of(plan.places[e.outs[0]])
-        if e.op.name == "getitem":
-            index = self.whole(w)
-            out[...] = self.constants.look(x)[index[..., 0] if index.shape[-1] == 1 else index].reshape(out.shape)
-            return
-        a = self.whole(x).reshape(-1, x.shape[-1]).astype(out.dtype, copy=False)
-        out = out.reshape(-1, e.outs[0].shape[-1])
-        panels = self.constants.panels(w, e.op.name == "linear", out.dtype)
-
-        def run(first: int, last: int) -> None:
-            matmul.multiply(a, panels, out, False, first, last)
-
-        threads.share(len(a), 2 * out.size * a.shape[1], run)
-        if len(e.inputs) > 2:
-            out += self.constants.look(e.inputs[2])
+            x, w = e.inputs[0], e.inputs[1]
+            out = self.held(space, e.outs[0])
+            if e.op.name == "getitem":
+                out[...] = self.look(x)[self.held(space, w).reshape(out.shape[:2] + w.shape[1:])].reshape(out.shape)
+                continue
+            a = self.held(space, x).reshape(-1, x.shape[-1]).astype(out.dtype, copy=False)
+            out = out.reshape(-1, e.outs[0].shape[-1])
+            product(a, self.panels(w, e.op.name == "linear", out.dtype), out)
+            if len(e.inputs) > 2:
+                out += self.look(e.inputs[2])
 
 
-class Sums:
-    """The backward of one scan, a segment at a time from the end, and the gradients that add up on the way."""
+class Ahead(Direction):
+    """The forward of one scan."""
 
-    def __init__(self, runner: Runner) -> None:
-        self.runner, self.half = runner, runner.program.backward
-        self.constants = runner.backward_constants()
-        self.sums: dict[Array, Numbers] = {}
-        self.values: dict[Variable, Numbers] = {}
+    def __init__(self, program: Program, consts: dict[Variable, Numbers], reverse: bool) -> None:
+        self.program, self.module = program, load(program.text)
+        super().__init__(program.forward, {**consts, **program.forward.lifted}, reverse)
 
-    def add(
-        self, ahead: Segment, g_carry: list[Numbers], g_ys: list[Numbers], norms: dict[Array, Numbers] | None
-    ) -> Segment:
+    def run(self, carry: list[Numbers], xs: list[Numbers]) -> Workspace:
+        """Run the steps of xs, [T, B, ...] each."""
+        half, steps = self.half, len(xs[0])
+        space = self.workspace(steps)
+        for array, x in zip(half.given, xs, strict=True):
+            space.put(array, np.ascontiguousarray(x).reshape(steps, half.plan.batch, -1))
+        start = steps if self.reverse else 0
+        for array, leaf in zip(half.carries, carry, strict=True):
+            space.arrays[array][start] = leaf.reshape(half.plan.batch, -1)
+        self.products(space, half.parts.before)
+        self.loop(self.module.forward, space, self.reverse, False)
+        self.products(space, half.parts.after)
+        return space
+
+
+class Back(Direction):
+    """The backward of one scan, and the gradients that add up on the way."""
+
+    def __init__(self, ahead: Ahead) -> None:
+        self.ahead = ahead
+        half = ahead.program.backward
+        known = {
+            v: value.numpy() if isinstance(value, Tensor) else ahead.look(value)
+            for v, value in half.graph.consts.items()
+        }
+        super().__init__(half, known, ahead.reverse)
+        self.sums = {a: np.zeros((half.plan.batch, a.width), a.dtype) for a in half.sums}
+        self.totals: dict[Variable, Numbers] = {}
+        self.late = [e for e in half.parts.after if half.parts.kinds[e.outs[0]] not in (SUMMED, TURNED)]
+
+    def run(
+        self, ahead: Workspace, g_carry: list[Numbers], g_ys: list[Numbers], norms: dict[Array, Numbers] | None
+    ) -> Workspace:
         """Go back over the steps of a segment; `g_carry` is of the carry that it left."""
-        plan, graph = self.half.plan, self.half.graph
-        segment = Segment(self.runner, self.half, ahead.steps, self.constants, {})
-        segment.arrays.update(self.sums)
-        for array in plan.arrays.values():
-            if array in ahead.arrays:
-                segment.arrays[array] = ahead.arrays[array]
-        places = [plan.places[g] for g in graph.inputs[len(graph.inputs) - len(g_carry) - len(g_ys) :]]
-        for place, g in zip(places, g_carry, strict=False):
-            segment[place.array][0] = g.reshape(segment.batch, -1)
-        for place, g in zip(places[len(g_carry) :], g_ys, strict=True):
-            segment.arrays[place.array] = np.ascontiguousarray(g).reshape(segment.steps, segment.batch, -1)
-        segment.products(self.half.parts.before)
-        segment.loop(self.runner.module.backward, not self.runner.reverse, norms)
-        self.sums = {a: n for a, n in segment.arrays.items() if a.kind == "sum"}
-        segment.products(self.half.parts.after)
-        self._contract(segment)
-        return segment
+        half, batch = self.half, self.half.plan.batch
+        space = self.workspace(ahead.steps)
+        for array in half.lent:
+            space.put(array, ahead.arrays[array])
+        for array, numbers in self.sums.items():
+            space.put(array, numbers)
+        for array, g in zip(half.carries, g_carry, strict=True):
+            space.arrays[array][0] = g.reshape(batch, -1)
+        for array, g in zip(half.given, g_ys, strict=True):
+            space.put(array, np.ascontiguousarray(g).reshape(ahead.steps, batch, -1))
+        for _, array, *_ in half.norms:
+            space.put(array, UNTRACED if norms is None else norms[array])
+        self.products(space, half.parts.before)
+        self.loop(self.ahead.module.backward, space, not self.reverse, norms is not None)
+        self.products(space, self.late)
+        self._contract(space)
+        return space
 
-    def _contract(self, segment: Segment) -> None:
+    def _contract(self, space: Workspace) -> None:
         """Add to the weights' gradients what these steps have for them."""
         turned: dict[Variable, Variable] = {}
-        backwards = not self.runner.reverse
+        backwards = not self.reverse
         for e in self.half.parts.after:
             out = e.outs[0]
             if e.op.name == "permute_dims":
                 turned[out] = e.inputs[0]
             elif e.op.name == "matmul" and e.inputs[0] in turned:
-                x, g = turned[e.inputs[0]], e.inputs[1]
-                a, b = (segment.whole(v).reshape(-1, v.shape[-1]).astype(out.dtype, copy=False) for v in (x, g))
-                self.values[out] = outer(a, b, self.values.get(out), backwards)
+                a, b = (
+                    self.held(space, v).reshape(-1, v.shape[-1]).astype(out.dtype, copy=False)
+                    for v in (turned[e.inputs[0]], e.inputs[1])
+                )
+                self.totals[out] = outer(a, b, self.totals.get(out), backwards)
             elif e.op.name == "put":
-                g, index = (segment.whole(v) for v in e.inputs)
-                if out not in self.values:
-                    self.values[out] = np.zeros(out.shape, out.dtype)
+                g, index = (self.held(space, v) for v in e.inputs)
+                if out not in self.totals:
+                    self.totals[out] = np.zeros(out.shape, out.dtype)
                 order = slice(None, None, -1 if backwards else 1)
-                rows.add_rows(self.values[out], index.reshape(-1)[order], g.reshape(index.size, -1)[order])
+                rows.add_rows(self.totals[out], index.reshape(-1)[order], g.reshape(index.size, -1)[order])
 
     def finish(self) -> list[Numbers | None]:
-        """The gradient of each thing that has one and is not summed up by steps; None for those that are."""
-        parts, plan = self.half.parts, self.half.plan
-        for e in parts.after:
+        """What was summed up, for each input and weight that has a gradient; None for those known step by step."""
+        for e in self.half.parts.after:
             if e.op.name == "sum":
-                sums = self.sums[plan.arrays["sum", e.inputs[0]]]
-                self.values[e.outs[0]] = e.op.forward(sums.reshape(e.inputs[0].shape), **e.metadata)
-        for e in parts.finish:
-            inputs = [self.values[a] if a in self.values else self.constants.look(a) for a in e.inputs]
-            made = e.op.forward(*inputs, **e.metadata)
-            self.values.update(zip(e.outs, made if e.op.multiple else (made,), strict=True))
-        return [
-            self.values[r] if isinstance(r, Variable) else self.sums[r] if isinstance(r, Array) else None
-            for r in self.half.results
-        ]
+                sums = self.sums[self.half.plan.arrays["sum", e.inputs[0]]]
+                self.totals[e.outs[0]] = e.op.forward(sums.reshape(e.inputs[0].shape), **e.metadata)
+        for e in self.half.parts.finish:
+            made = e.op.forward(*(self.totals[a] if a in self.totals else self.look(a) for a in e.inputs), **e.metadata)
+            self.totals.update(zip(e.outs, made if e.op.multiple else (made,), strict=True))
+        found: list[Numbers | None] = []
+        for result in self.half.results:
+            g = self.totals[result] if isinstance(result, Variable) else None
+            g = self.sums[result] if isinstance(result, Array) else g
+            found.append(g.copy() if g is not None and any(g is other for other in found) else g)
+        return found
+
+
+def product(a: Numbers, panels: Numbers, out: Numbers) -> None:
+    """out = a w, the rows shared out among the threads."""
+
+    def run(first: int, last: int) -> None:
+        matmul.multiply(a, panels, out, False, first, last)
+
+    threads.share(len(a), 2 * out.size * a.shape[1], run)
 
 
 def outer(a: Numbers, b: Numbers, total: Numbers | None, backwards: bool) -> Numbers:
