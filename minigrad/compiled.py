@@ -276,10 +276,8 @@ class ScanNode(Node):
         edges = [edge for edge in scan.edges if edge is not None]
         super().__init__(tuple(ArrayType(out.shape, out.dtype) for out in outs), edges)
         self.scan: Any = scan
-        ys = zip(outs[scan.program.carry :], scan.program.forward.results, strict=True)
         again = scan.whole is None  # all of it will be computed again
         watched = [x for v, x in scan.inputs.items() if again or v in scan.program.reads]
-        watched += [y for y, place in ys if not again and place.array in scan.program.lent]
         self.versions: Any = [(x, x.version[0]) for x in watched]
 
     def pull(self, gs: list[Any]) -> list[Any]:

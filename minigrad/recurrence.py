@@ -314,7 +314,8 @@ class FoldNode(Node):
         watch: dict[Edge, Any] = {x.edge: None for s in steps for x in s.made + s.kept if x.edge is not None}
         starts = [(edge, g) for edge, g in zip(ends, gs, strict=True) if g is not None]
         edges = list(self.edges or ())
-        found = walk_back(starts, stop=frozenset(e for e in edges if e), watch=watch, keep=is_recording())
+        # Kept until `release`: a gradient's own graph may refer to these nodes from outside this one.
+        found = walk_back(starts, stop=frozenset(e for e in edges if e), watch=watch, keep=True)
         arrived: dict[Any, Any] = {**found}
         arrived.update((edge, g) for edge, g in watch.items() if g is not None)
         self.heard(steps, lambda x: arrived.get(x.edge))

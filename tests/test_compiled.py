@@ -1,13 +1,20 @@
 """The compiled scan against its definition: eager = generated text run as plain Python = jitted."""
 
+import contextlib
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from types import FunctionType, SimpleNamespace
 
 import numpy as np
 import pytest
 from cells import CELLS, D
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 import minigrad as mg
+from minigrad import threads
 from minigrad.codegen import run
+from minigrad.errors import MutationError, ScanError
 from minigrad.jit import load
 from minigrad.tree import flatten, unflatten
 
@@ -89,3 +96,272 @@ def test_eager_plain_and_jitted_agree(name, batch, dtype, monkeypatch) -> None:
                 with monkeypatch.context() as patch:
                     patch.setattr(run, "load", plain)
                     compare(everything(name, dtype, batch, steps, compiled=True, **options), eager, dtype)
+
+
+# --- the same bits ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["lstm", "attention", "folded"])
+def test_threads_checkpoints_and_traces_do_not_change_a_bit(name, monkeypatch) -> None:
+    make, shapes, carry = CELLS[name]
+    batch, steps = 7, 9
+    rng = np.random.default_rng(2)
+    arrays = [rng.normal(size=[batch if n == "B" else n for n in shape]).astype("f4") for shape in shapes]
+    h0, x0 = rng.normal(size=(batch, 3)).astype("f4"), rng.normal(size=(steps, batch, D)).astype("f4")
+
+    def bits(watch=False, **options):
+        weights = [mg.tensor(a, requires_grad=True) for a in arrays]
+        h, xs = mg.tensor(h0, requires_grad=True), mg.tensor(x0, requires_grad=True)
+        with mg.trace() if watch else contextlib.nullcontext():
+            last, ys = mg.scan(make(*weights), carry(h), xs, compiled=True, **options)
+            sum(out.sum() for out in flatten(last)[0] + flatten(ys)[0]).backward()
+        return [out.detach().numpy().tobytes() for out in flatten(last)[0] + flatten(ys)[0]] + [
+            v.grad.numpy().tobytes() for v in (*weights, h, xs)
+        ]
+
+    for reverse in (False, True):
+        wanted = bits(reverse=reverse)
+        assert bits(reverse=reverse) == wanted
+        assert bits(reverse=reverse, watch=True) == wanted
+        for checkpoint in (1, 2, 4, "sqrt", 100):
+            assert bits(reverse=reverse, checkpoint=checkpoint) == wanted
+        for count in (2, 3, 7):
+            with monkeypatch.context() as patch:
+                patch.setattr(threads, "count", lambda count=count: count)
+                patch.setattr(threads, "WORTH", 2)
+                patch.setattr(threads, "_pool", cache(lambda count=count: ThreadPoolExecutor(count)))
+                assert bits(reverse=reverse) == wanted
+
+
+def test_a_planted_error_of_a_twentieth_of_a_percent_is_found(monkeypatch) -> None:
+    def wrong(text):
+        assert "float64(1) - " in text
+        return load(text.replace("float64(1) - ", "float64(1.0005) - "))
+
+    eager = everything("lstm", "f8", 3, 7, compiled=False)
+    monkeypatch.setattr(run, "load", wrong)
+    with pytest.raises(AssertionError, match="gradient"):
+        compare(everything("lstm", "f8", 3, 7, compiled=True), eager, "f8")
+
+
+def test_nan_stays_where_it_is() -> None:
+    xs = np.ones((6, 2, D), "f4")
+    xs[3, 1, 0] = np.nan
+    make, shapes, carry = CELLS["lstm"]
+    weights = [mg.tensor(np.full(shape, 0.1, "f4")) for shape in shapes]
+    _, ys = mg.scan(make(*weights), carry(mg.zeros((2, 3))), xs, compiled=True)
+    found = np.isnan(ys.numpy()).all(axis=-1)
+    assert found.tolist() == [[False, False]] * 3 + [[False, True]] * 3
+    assert np.isnan(ys.numpy()).any(axis=-1).tolist() == found.tolist()
+    infinite = mg.scan(lambda h, x: (h * x, mg.exp(h)), mg.ones((1, 1)), mg.full((3, 1, 1), np.inf), compiled=True)[1]
+    assert infinite.numpy().ravel()[1:].tolist() == [np.inf, np.inf]
+
+
+# --- a program is known by what the cell does ---------------------------------------------------------------------
+
+
+def test_what_a_cell_closes_over_may_change() -> None:
+    scale, xs = 2.0, mg.ones((3, 1, 1))
+
+    def cell(h, x):
+        return h * scale + x, None
+
+    assert mg.scan(cell, mg.zeros((1, 1)), xs, compiled=True)[0].item() == 7
+    scale = 3.0
+    assert mg.scan(cell, mg.zeros((1, 1)), xs, compiled=True)[0].item() == 13
+    scale = mg.tensor([[0.5]], requires_grad=True)
+    last, _ = mg.scan(cell, mg.zeros((1, 1)), xs, compiled=True)
+    last.backward()
+    assert (last.item(), scale.grad.item()) == (1.75, 2.0)
+    scale = mg.tensor([[0.25]])
+    assert mg.scan(cell, mg.zeros((1, 1)), xs, compiled=True)[0].item() == 1.3125
+
+
+def test_other_sizes_need_no_other_module() -> None:
+    texts = set()
+    for batch, d, h in ((3, 5, 7), (4, 9, 16), (8, 6, 32)):
+        layer = mg.nn.Recurrent("lstm", d, h)
+        found = []
+        real = run.load
+        run.load = lambda text, found=found: found.append(text) or real(text)
+        try:
+            layer(np.ones((2, batch, d), "f4"))
+        finally:
+            run.load = real
+        texts.update(found)
+    assert len(texts) == 1
+
+
+def test_dropout_in_a_cell_draws_what_the_loop_draws() -> None:
+    drop, w = mg.nn.Dropout(0.5), mg.tensor(np.full((3, 3), 0.5), requires_grad=True)
+
+    def cell(h, x):
+        h = mg.tanh(drop(h) @ w + drop(x))
+        return h, h
+
+    def drawn(**options):
+        mg.seed(4)
+        w.grad = None
+        _, ys = mg.scan(cell, np.ones((2, 3)), np.ones((5, 2, 3)), **options)
+        ys.sum().backward()
+        return ys.detach().numpy(), w.grad.numpy(), mg.random.get_state()["state"]
+
+    for options in ({}, {"reverse": True}, {"checkpoint": 2}):
+        ours, theirs = drawn(compiled=True, **options), drawn(compiled=False, **options)
+        np.testing.assert_allclose(ours[0], theirs[0], rtol=1e-12)
+        np.testing.assert_allclose(ours[1], theirs[1], rtol=1e-12)
+        assert ours[2] == theirs[2]
+
+
+def test_an_embedding_in_a_cell() -> None:
+    embed, u = mg.nn.Embedding(5, 3), mg.tensor(np.eye(3, dtype="f4") * 0.5, requires_grad=True)
+    words = np.array([[0, 4], [2, 2], [0, 1]])
+
+    def run_it(compiled):
+        embed.weight.grad = u.grad = None
+        last, _ = mg.scan(lambda h, w: (mg.tanh(embed(w) + h @ u), None), mg.zeros((2, 3)), words, compiled=compiled)
+        last.sum().backward()
+        return last.detach().numpy(), embed.weight.grad.numpy(), u.grad.numpy()
+
+    for ours, theirs in zip(run_it(True), run_it(False), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-7)
+
+
+def test_no_gradient_flows_where_the_cell_says_so() -> None:
+    def cell(h, x):
+        with mg.no_grad():
+            gate = mg.sigmoid(h)
+        return h * gate + x.detach() * mg.stop_gradient(h), None
+
+    def slope(compiled):
+        h, xs = (mg.tensor(np.full(shape, 0.3), requires_grad=True) for shape in ((1, 1), (3, 1, 1)))
+        mg.scan(cell, h, xs, compiled=compiled)[0].backward()
+        return h.grad.item(), xs.grad is None or xs.grad.numpy().any()
+
+    assert slope(True) == pytest.approx(slope(False))
+
+
+def test_two_biases_do_not_share_one_gradient() -> None:
+    layer = mg.nn.Recurrent("rnn", 2, 3)
+    layer(np.ones((2, 1, 2), "f4"))[0].sum().backward()
+    grads = [p.grad.numpy() for p in layer.parameters()]
+    assert not any(np.shares_memory(a, b) for i, a in enumerate(grads) for b in grads[:i])
+
+
+def test_second_order_goes_by_way_of_the_loop() -> None:
+    w = np.array([[0.4, -0.3], [0.2, 0.5]])
+
+    def loss(w, compiled=True):
+        _, ys = mg.scan(
+            lambda h, x: ((h := mg.tanh(x + h @ w)), h), np.ones((1, 2)), np.ones((3, 1, 2)), compiled=compiled
+        )
+        return (ys * ys).sum()
+
+    def second(f):
+        return mg.grad(lambda w: (mg.grad(f)(w) ** 2).sum())(mg.tensor(w)).numpy()
+
+    np.testing.assert_allclose(second(loss), second(lambda w: loss(w, compiled=False)), rtol=1e-12)
+
+
+# --- what is refused, and what is said ----------------------------------------------------------------------------
+
+
+def test_what_cannot_compile_runs_step_by_step_and_says_so_once(capsys) -> None:
+    def cell(h, x):
+        return h - h.mean(axis=0, keepdims=True) + x, None
+
+    for _ in range(2):
+        last, _ = mg.scan(cell, mg.ones((2, 1)), mg.ones((3, 2, 1)))
+    assert last.numpy().ravel().tolist() == [1, 1]
+    said = capsys.readouterr().err.splitlines()
+    assert len([line for line in said if "step by step" in line]) == 1
+    assert "sum" in said[-1]
+    assert "axis 0" in said[-1] or "batch" in said[-1]
+
+
+def test_a_cell_that_differs_from_call_to_call_is_not_frozen() -> None:
+    rng = np.random.default_rng(0)
+    with pytest.raises(ScanError, match="random"):
+        mg.scan(
+            lambda h, x: (h + mg.random.generator().random(), None), mg.ones((1, 1)), mg.ones((2, 1, 1)), compiled=True
+        )
+    calls = iter(range(100))
+    with pytest.raises(ScanError, match="something else each time"):
+        mg.scan(lambda h, x: (h * next(calls) + rng.random(), None), mg.ones((1, 1)), mg.ones((2, 1, 1)), compiled=True)
+
+
+@pytest.mark.parametrize("which", ["x", "weight"])
+def test_a_change_before_the_backward_is_an_error(which) -> None:
+    w = mg.tensor(np.eye(3, dtype="f4"), requires_grad=True)
+    xs = mg.tensor(np.ones((4, 2, 3), "f4"))
+    _, ys = mg.scan(lambda h, x: ((h := mg.tanh(x @ w + h * x)), h), mg.ones((2, 3)), xs, compiled=True)
+    with mg.no_grad():
+        {"x": xs, "weight": w}[which][0] = 5.0
+    with pytest.raises(MutationError, match="scan"):
+        ys.sum().backward()
+
+
+# --- cells that nobody wrote --------------------------------------------------------------------------------------
+
+UNARY = ["tanh", "sigmoid", "sin", "cos", "square", "negative", "softplus", "relu", "abs", "expm1", "softmax", "gelu"]
+BINARY = ["add", "subtract", "multiply", "maximum", "minimum", "logaddexp"]
+ROWS = ["sum", "mean", "max", "min", "logsumexp"]
+OPS = st.one_of(
+    st.tuples(st.sampled_from(UNARY), st.integers(0, 9)),
+    st.tuples(st.sampled_from(BINARY), st.integers(0, 9), st.integers(0, 9)),
+    st.tuples(st.sampled_from(ROWS), st.integers(0, 9)),
+    st.tuples(st.sampled_from(["matmul", "linear", "cut", "where", "roll"]), st.integers(0, 9), st.integers(0, 9)),
+)
+
+
+def drawn_cell(ops, w, b):
+    """Values are made one after the other, each from earlier ones; the last is the carry, the one before it y."""
+
+    def cell(h, x):
+        values = [h, x, b]
+        for name, *which in ops:
+            picked = [values[i % len(values)] for i in which]
+            if name in ROWS:
+                made = getattr(mg, name)(picked[0], axis=-1, keepdims=True) + mg.zeros_like(h)
+            elif name == "matmul":
+                made = (picked[0] + h) @ w
+            elif name == "linear":
+                made = mg.linear(picked[0] * 0.5 + x, w, b)
+            elif name == "cut":
+                made = mg.concat([(picked[0] + h)[:, 1:], (picked[1] + x)[:, :1]], axis=-1)
+            elif name == "where":
+                made = mg.where(picked[0] > picked[1], h, picked[1] * 0.5)
+            elif name == "roll":
+                made = mg.roll(picked[0] + x, 1, axis=-1)
+            else:
+                made = getattr(mg, name)(*picked)
+            values.append(mg.tanh(made) * 0.9 + h * 0.1 if len(values) % 3 else made)
+        return mg.tanh(values[-1] + h), mg.tanh(values[-2]) + x
+
+    return cell
+
+
+@settings(max_examples=8, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@given(ops=st.lists(OPS, min_size=3, max_size=9), seed=st.integers(0, 999))
+def test_random_cells_agree(ops, seed) -> None:
+    rng = np.random.default_rng(seed)
+    arrays = [rng.normal(size=shape) for shape in ((3, 3), (3,), (4, 3), (5, 4, 3))]
+    cotangent = rng.normal(size=(5, 4, 3))
+
+    def found(compiled):
+        w, b, h, xs = (mg.tensor(a, requires_grad=True) for a in arrays)
+        last, ys = mg.scan(drawn_cell(ops, w, b), h, xs, compiled=compiled)
+        ((ys * cotangent).sum() + (last * cotangent[0]).sum()).backward()
+        return [
+            last.detach(),
+            ys.detach(),
+            *(v.grad if v.grad is not None else mg.zeros(v.shape) for v in (w, b, h, xs)),
+        ]
+
+    wanted, patch = found(False), pytest.MonkeyPatch()
+    with patch.context() as plainly:
+        plainly.setattr(run, "load", plain)
+        for ours, theirs in zip(found(True), wanted, strict=True):
+            np.testing.assert_allclose(ours.numpy(), theirs.numpy(), rtol=1e-9, atol=1e-9)
+    for ours, theirs in zip(found(True), wanted, strict=True):
+        np.testing.assert_allclose(ours.numpy(), theirs.numpy(), rtol=1e-9, atol=1e-9)

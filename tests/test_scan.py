@@ -170,18 +170,21 @@ def test_dropout_inside_a_checkpointed_cell_draws_the_same_mask_again() -> None:
 
 def test_checkpoints_save_memory() -> None:
     def kept(checkpoint, compiled):
-        """Bytes that a scan without ys holds until its backward, less what one carry needs in all cases."""
+        """Bytes that a scan without ys holds until its backward, once a first one has made its working memory."""
         w, u = (mg.tensor(a, requires_grad=True) for a in (np.ones((D, 64)), np.eye(64) * 0.5))
         xs, h0 = mg.tensor(np.ones((1000, 8, D))), mg.tensor(np.zeros((8, 64)))
-        tracemalloc.start()
-        last, _ = mg.scan(lambda h, x: (elman(w, u)(h, x)[0], None), h0, xs, checkpoint=checkpoint, compiled=compiled)
-        found = tracemalloc.get_traced_memory()[0]
-        tracemalloc.stop()
-        last.sum().backward()
+        for _ in range(2):
+            tracemalloc.start()
+            last, _ = mg.scan(
+                lambda h, x: (elman(w, u)(h, x)[0], None), h0, xs, checkpoint=checkpoint, compiled=compiled
+            )
+            found = tracemalloc.get_traced_memory()[0]
+            tracemalloc.stop()
+            last.sum().backward()
         return found
 
     carries = 1000 * 8 * 64 * 8
-    assert kept(None, True) > carries
+    assert kept(None, False) > carries
     assert kept("sqrt", True) < 0.07 * carries
     assert kept("sqrt", False) < 0.1 * carries
 

@@ -70,7 +70,7 @@ class Program:
     """Everything that is derived from one traced step.
 
     carry: its number of carry leaves; of xs and ys the same. active: the inputs and consts that a gradient is made for.
-    reads, lent: the inputs and consts, and the arrays of the forward, that the backward reads.
+    reads: the inputs and consts that the backward reads.
     """
 
     traced: Graph
@@ -80,7 +80,6 @@ class Program:
     backward: Half
     active: list[Variable]
     reads: set[Variable]
-    lent: set[Array]
     text: str
 
 
@@ -115,7 +114,7 @@ def build(traced: Graph, batch: int, carry: int, ys: int, alive: Variable | None
     forward.carries = [forward.plan.places[v].array for v in graph.inputs[:carry]]
     forward.settle()
     backward.settle()
-    return Program(traced, batch, carry, forward, backward, derived.wrt, reads | needed, lent, text)
+    return Program(traced, batch, carry, forward, backward, derived.wrt, reads | needed, text)
 
 
 def _start(graph: Graph, parts: Parts, batch: int) -> Half:
@@ -128,7 +127,7 @@ def _rowed(half: Half, atom: Atom) -> bool:
 
 
 def _forward(graph: Graph, batch: int, carry: int, ys: int, saved: list[Atom]) -> Half:
-    parts = divide(graph, batch, graph.inputs[:carry], carry)
+    parts = divide(graph, batch, graph.inputs[:carry], carry, None)
     half = _start(graph, parts, batch)
     plan = half.plan
     for i, v in enumerate(graph.inputs):

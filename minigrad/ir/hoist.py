@@ -32,15 +32,15 @@ class Parts:
 
 
 def divide(
-    graph: Graph, batch: int, carried: Iterable[Variable], carry: int, given: Mapping[Variable, Kind] | None = None
+    graph: Graph, batch: int, carried: Iterable[Variable], carry: int, given: Mapping[Variable, Kind] | None
 ) -> Parts:
     """Divide the equations of a step whose inputs `carried` come from the step before, and whose first `carry` results
-    go to the next one; `given` are the kinds of inputs that were made elsewhere.
+    go to the next one. Of a backward, `given` are the kinds of the inputs that the forward made; None for a forward.
 
     Raises:
         MixesRowsError: if an equation mixes the rows of the batch.
     """
-    kinds, constant = kinds_of(graph, batch, given or {}), constant_variables(graph)
+    kinds, constant = kinds_of(graph, batch, given), constant_variables(graph)
     uses = Counter(a for e in graph.equations for a in e.inputs if isinstance(a, Variable))
     depends = set(carried)
     for e in graph.equations:

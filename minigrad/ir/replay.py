@@ -10,6 +10,7 @@ from minigrad.core import Interpreter, Op, interpreting
 from minigrad.eager import tensor
 from minigrad.ir.graph import Graph, Variable
 from minigrad.mode import is_recording, recording
+from minigrad.ops.elementwise import stop_gradient
 from minigrad.values import Tensor
 
 Found = tuple[dict[Variable, Any], dict[Variable, Callable[[], Any]]]
@@ -31,14 +32,23 @@ class Replayer(Interpreter):
 
     def run(self, op: Op, inputs: tuple[Any, ...], metadata: dict[str, Any]) -> Any:
         equation = next(self.equations, None)
-        if equation is None or equation.op is not op or len(inputs) != len(equation.inputs) or not is_recording():
+        if equation is None or equation.op is not op or len(inputs) != len(equation.inputs):
             raise Differs
         if metadata != equation.metadata:
             raise Differs
         for x, atom in zip(inputs, equation.inputs, strict=True):
             if x is not atom:
                 self.compare(x, atom)
-        return equation.outs if op.multiple else equation.outs[0]
+        outs = equation.outs
+        if not is_recording() and op.vjp is not None:
+            stops = [next(self.equations, None) for _ in outs]  # as the tracer wrote it: no_grad() in the cell
+            if any(
+                e is None or e.op is not stop_gradient or e.inputs[0] is not out
+                for e, out in zip(stops, outs, strict=True)
+            ):
+                raise Differs
+            outs = tuple(e.outs[0] for e in stops if e is not None)
+        return outs if op.multiple else outs[0]
 
     def compare(self, x: Any, atom: Any) -> None:
         """Take `x` for the const `atom`, or find the scalar unchanged."""

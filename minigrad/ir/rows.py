@@ -38,8 +38,9 @@ TURNED, SUMMED = "turned", "summed"
 Kind = Rows | str  # of each variable that is not constant
 
 
-def kinds_of(graph: Graph, batch: int, given: Mapping[Variable, Kind]) -> dict[Variable, Kind]:
-    """The kind of every variable that is not constant; `given` has those of inputs that were made elsewhere.
+def kinds_of(graph: Graph, batch: int, given: Mapping[Variable, Kind] | None) -> dict[Variable, Kind]:
+    """The kind of every variable that is not constant. Sums over the batch are for backwards only, where `given` has
+    the kinds of the inputs that the forward made.
 
     Raises:
         MixesRowsError: with the op and the reason, if rows are mixed or an op has no loop.
@@ -47,7 +48,7 @@ def kinds_of(graph: Graph, batch: int, given: Mapping[Variable, Kind]) -> dict[V
     constant = constant_variables(graph)
     kinds: dict[Variable, Kind] = {}
     for v in graph.inputs:
-        if v in given:
+        if given is not None and v in given:
             kinds[v] = given[v]
             continue
         if not v.shape or v.shape[0] != batch:
@@ -56,7 +57,12 @@ def kinds_of(graph: Graph, batch: int, given: Mapping[Variable, Kind]) -> dict[V
     for e in graph.equations:
         if e.outs[0] not in constant:
             of_inputs = [kinds.get(a) if isinstance(a, Variable) else None for a in e.inputs]
-            found = SUMMED if SUMMED in of_inputs else _Step(e, of_inputs, batch).kind()
+            step = _Step(e, of_inputs, batch)
+            found = SUMMED if SUMMED in of_inputs else step.kind()
+            if found == SUMMED and given is None:
+                raise step.refusal("it works across the batch, its axis 0")
+            if SUMMED in of_inputs and any(isinstance(k, Rows) for k in of_inputs):
+                raise step.refusal("a sum over the batch meets its rows")
             kinds.update(zip(e.outs, found if isinstance(found, list) else [found] * len(e.outs), strict=True))
     return kinds
 
