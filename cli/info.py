@@ -12,7 +12,7 @@ import click
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 def info(as_json: bool) -> None:
     """Versions, threads, cache and devices."""
-    from minigrad import __version__, device
+    from minigrad import __version__, device, threads
     from minigrad.files import cache_folder
 
     folder = cache_folder()
@@ -23,6 +23,7 @@ def info(as_json: bool) -> None:
         **{name: version(name) for name in ("numpy", "numba", "click", "rich", "safetensors")},
         "platform": platform.platform(),
         "cores": os.cpu_count(),
+        "threads": threads.count(),
         "BLAS threads": os.environ["OPENBLAS_NUM_THREADS"],
         "devices": ", ".join(device.DEVICES),
         "kernel cache": str(folder),

@@ -22,6 +22,7 @@ COMMANDS = {
     "tasks": ("listing", "List the tasks, importing none."),
     "plugins": ("listing", "List every plugin and where it comes from."),
     "info": ("info", "Versions, threads, cache and devices."),
+    "cache": ("cache", "Where compiled kernels are; `cache clear` deletes them."),
 }
 
 

@@ -17,7 +17,7 @@ from minigrad.codegen.program import Program, build
 from minigrad.codegen.run import Ahead, Back, Numbers
 from minigrad.codegen.workspace import Workspace, give
 from minigrad.errors import MutationError, TraceError
-from minigrad.ir.graph import Variable
+from minigrad.ir.graph import Graph, Variable
 from minigrad.ir.replay import replay
 from minigrad.ir.trace import trace
 from minigrad.mode import is_recording, no_grad
@@ -41,6 +41,7 @@ class Steps(Protocol):
     traces: list[ScanTrace]
     carry_structure: Any
     xs_structure: Any
+    y_structure: Any
 
     def step(self, *values: Any) -> list[Any]: ...
 
@@ -66,17 +67,13 @@ def find(steps: Steps) -> Call:
     Raises:
         TraceError: with the reason, if the cell cannot be compiled.
     """
-    leading: list[Any] = [*steps.carry, *(ArrayType(x.shape[1:], x.dtype) for x in steps.xs)]
-    types = [ArrayType(leaf.shape, leaf.dtype) for leaf in leading]
-    if steps.alive is not None:
-        types.append(ArrayType(steps.alive.shape[1:], np.dtype(bool)))
-    code = _code(steps.cell)
-    known = _programs[code or type(steps.cell), tuple(types), steps.alive is None]
+    types = _types(steps)
+    known = _programs[_code(steps.cell) or type(steps.cell), types, steps.alive is None]
     for program in known:
         found = replay(program.traced, steps.step, len(types))
         if found is not None:
             return Call(program, *found)
-    program = _make(steps, types, code)
+    program = _make(steps, len(types))
     found = replay(program.traced, steps.step, len(types))
     if found is None:
         raise TraceError("the cell does something else each time it is called")
@@ -85,25 +82,37 @@ def find(steps: Steps) -> Call:
     return Call(program, *found)
 
 
-def _make(steps: Steps, types: list[ArrayType], code: Any) -> Program:
+def _types(steps: Steps) -> tuple[ArrayType, ...]:
+    """Of the carry, of x, and of which rows run."""
+    types = [ArrayType(leaf.shape, leaf.dtype) for leaf in steps.carry]
+    types += [ArrayType(x.shape[1:], x.dtype) for x in steps.xs]
+    if steps.alive is not None:
+        types.append(ArrayType(steps.alive.shape[1:], np.dtype(bool)))
+    return tuple(types)
+
+
+def traced(steps: Steps) -> Graph:
+    """One step of the cell as a graph, with the names that the cell gives to things."""
     owner = getattr(steps.cell, "__self__", None)
     names = list(getattr(owner, "carry_names", ()))
     if len(names) != len(steps.carry):
         names = paths(steps.carry_structure, "carry")
-    graph = trace(
-        steps.step,
-        types,
-        [*names, *paths(steps.xs_structure, "x"), "runs"],
-        [f"{name}'" for name in names],
-        code,
-        _names(steps.cell),
-    )
-    first = types[0]
-    if not first.shape:
-        raise TraceError(f"its first carry {first} has no batch as its first axis")
-    alive = None if steps.alive is None else graph.inputs[len(types) - 1]
-    made = len(steps.carry) if alive is not None else 0
-    program = build(graph, first.shape[0], len(steps.carry), len(graph.outs) - len(steps.carry) - made, alive)
+    inputs = [*names, *paths(steps.xs_structure, "x"), "runs"]
+
+    def results() -> list[str]:
+        return [*(f"{name}'" for name in names), *paths(steps.y_structure, "y")]
+
+    return trace(steps.step, _types(steps), inputs, results, _code(steps.cell), _names(steps.cell))
+
+
+def _make(steps: Steps, inputs: int) -> Program:
+    graph = traced(steps)
+    n = len(steps.carry)
+    if not graph.inputs[0].shape:
+        raise TraceError(f"its first carry {graph.inputs[0].type} has no batch as its first axis")
+    alive = None if steps.alive is None else graph.inputs[inputs - 1]
+    ys = len(graph.outs) - n - (n if alive is not None else 0)
+    program = build(graph, graph.inputs[0].shape[0], n, ys, alive)
     for v, value in graph.consts.items():
         program.forward.graph.consts.pop(v, None)
         graph.consts[v] = value.requires_grad  # type: ignore[assignment]

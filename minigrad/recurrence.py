@@ -1,6 +1,6 @@
 """`scan`: one recurrence over time, one node of the tape.
 
-Imports the floors below. `_Steps.run` is the definition. (Not called `scan.py`: `mg.scan` is a function.)
+Imports the floors below. `Steps.run` is the definition. (Not called `scan.py`: `mg.scan` is a function.)
 """
 
 import sys
@@ -60,7 +60,7 @@ def scan(
     >>> mg.scan(lambda total, x: (total + x, total + x), mg.zeros(1), mg.ones((3, 1)))[0]
     tensor([3.])
     """
-    steps = _Steps(cell, carry, xs, lengths, reverse)
+    steps = Steps(cell, carry, xs, lengths, reverse)
     for scans in tracing.active:
         steps.traces.append(ScanTrace(steps.length, steps.carry))
         scans.append(steps.traces[-1])
@@ -86,7 +86,7 @@ def scan(
     return unflatten(steps.carry_structure, outs[:n]), unflatten(steps.y_structure, outs[n:])
 
 
-def _compiled(steps: "_Steps", every: int | None) -> tuple[list[Tensor], str]:
+def _compiled(steps: "Steps", every: int | None) -> tuple[list[Tensor], str]:
     """The results by compiled code, or why there is none."""
     from minigrad import compiled
 
@@ -121,7 +121,7 @@ def _segment_length(checkpoint: int | str | None, length: int) -> int:
     return checkpoint
 
 
-def _in_segments(steps: "_Steps", k: int, starts: list[int]) -> tuple[list[Tensor], list[Step]]:
+def _in_segments(steps: "Steps", k: int, starts: list[int]) -> tuple[list[Tensor], list[Step]]:
     """The loop in pieces of k steps, each a node that runs its piece again when the backward comes."""
     cuts = starts[1:]
     pieces: list[Any] = [split(x, cuts) for x in steps.xs]
@@ -135,7 +135,7 @@ def _in_segments(steps: "_Steps", k: int, starts: list[int]) -> tuple[list[Tenso
     return carry + [concat([ys[s][i] for s in sorted(ys)]) for i in range(len(ys[0]))], []
 
 
-class _Steps:
+class Steps:
     """A cell with its checked arguments; `run` is the loop."""
 
     def __init__(self, cell: Cell, carry: Any, xs: Any, lengths: Any, reverse: bool) -> None:

@@ -167,8 +167,46 @@ def test_show_prints_a_cells_graph_and_its_backward(capsys: pytest.CaptureFixtur
     backward = capsys.readouterr().out
     assert "dL/d weight_hh = " in backward
     assert "float32[5, 5]" in backward
+    assert run(["show", "rnn", "--graph"]) == 0
+    assert "  before  weight_ih_x:" in capsys.readouterr().out
     assert run(["show", "rnm"]) == 2
     assert "Did you mean 'rnn'" in capsys.readouterr().err
+
+
+def test_show_prints_equations_as_a_paper_would(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["show", "lstm"]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "gates = weight_ih x + bias_ih + weight_hh h + bias_hh",
+        "i, f, g, o = split(gates)",
+        "c' = σ(f) · c + σ(i) · tanh(g)",
+        "h' = σ(o) · tanh(c')",
+        "y = h'",
+    ]
+    assert run(["show", "gru"]) == 0
+    assert "h' = (1 - z) · n + z · h" in capsys.readouterr().out
+
+
+def test_show_prints_the_module_that_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["show", "gru", "--source"]) == 0
+    source = capsys.readouterr().out
+    compile(source, "gru", "exec")
+    assert "def forward(" in source
+    assert "n_j = tanh32(" in source
+    assert max(map(len, source.splitlines())) <= 160
+
+
+def test_cache_clear_empties_it(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MINIGRAD_CACHE_DIR", str(tmp_path))
+    (tmp_path / "kernels" / "abc").mkdir(parents=True)
+    (tmp_path / "kernels" / "abc" / "some.nbi").write_bytes(b"x" * 10)
+    assert run(["cache", "path"]) == 0
+    assert capsys.readouterr().out.strip() == str(tmp_path / "kernels")
+    assert run(["cache", "clear"]) == 0
+    assert capsys.readouterr().out.startswith("1 files, 0.0 MB")
+    assert not (tmp_path / "kernels").exists()
+    assert run(["cache", "clear"]) == 0
 
 
 # --- in a process of its own --------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ FLOORS = [
     ["kernels", "kernels.vector_math", "kernels.matmul", "kernels.cpu", "kernels.rows", "ops", "ops.elementwise", "ops.shape", "ops.index", "ops.reduce",
      "ops.linalg", "ops.create", "ops.operators"],
     ["random", "mode", "tape", "values", "eager", "functional"],
-    ["ir", "ir.graph", "ir.trace", "ir.replay", "ir.backward", "ir.simplify", "ir.passes", "ir.rows", "ir.hoist"],
+    ["ir", "ir.graph", "ir.trace", "ir.replay", "ir.backward", "ir.equations", "ir.simplify", "ir.passes", "ir.rows", "ir.hoist"],
     ["codegen", "codegen.places", "codegen.plan", "codegen.schedule", "codegen.text", "codegen.loops", "codegen.cpu",
      "codegen.program", "codegen.workspace", "codegen.run"],
     ["tracing", "compiled", "recurrence", "batch", "weights", "api"],

@@ -44,8 +44,8 @@ def derive(graph: Graph) -> Backward:
         wrt = [v for v in [*graph.inputs, *graph.consts] if v in active]
         outs = [cotangents[v] if v in cotangents else tracer.lift(zeros(v.type)) for v in wrt]
     for v, g in cotangents.items():
-        if v.is_named and isinstance(g, Variable) and not g.is_named:
-            g.name, g.is_named = f"g_{v.name}", True
+        if isinstance(g, Variable) and not g.is_named and len(v.name) > 2 - v.is_named * 2:
+            g.name, g.is_named = f"g_{v.name}", v.is_named
     derived.outs = outs
     made = {out for e in derived.equations for out in e.outs} | {*g_outs, *derived.consts}
     used = [a for e in derived.equations for a in e.inputs if isinstance(a, Variable)]

@@ -7,6 +7,7 @@ Before the backward is derived, so that it is derived from the better graph:
   join_slices      slices of one value are one split; so that
   join_products    products of one value are one product and a split; so that
   sink_splits      the splits stand beside the products, and everything between is one loop
+  describe         names for what the cell left without one
 Then `derive`, and on both graphs:
   expand           softmax and the like as loops; only now: their gradient rules are better than those of the parts
   join_equal, drop_dead
@@ -15,6 +16,7 @@ Then `derive`, and on both graphs:
 from minigrad.ir.graph import Graph
 from minigrad.ir.simplify import (
     constants_first,
+    describe,
     drop_dead,
     expand,
     join_equal,
@@ -27,7 +29,7 @@ from minigrad.ir.simplify import (
 
 BEFORE_DERIVING = (
     constants_first, split_bias, name_products, join_slices, constants_first, join_products, constants_first,
-    sink_splits, constants_first, join_equal, drop_dead,
+    sink_splits, constants_first, join_equal, drop_dead, describe,
 )  # fmt: skip
 AFTER_DERIVING = (expand, constants_first, join_equal, drop_dead)
 

@@ -228,6 +228,23 @@ def _sinks(source: Equation | None, uses: Counter[Variable]) -> bool:
     return source is not None and bool(source.op.loop) and uses[source.outs[0]] == 1
 
 
+def describe(graph: Graph) -> Graph:
+    """Say in a value's name what it is, where the cell gave it none: `sigmoid_f`, `weight_hh_h`."""
+    taken = {v.name for v in [*graph.inputs, *graph.consts, *(out for e in graph.equations for out in e.outs)]}
+    for e in graph.equations:
+        out, named = e.outs[0], [a for a in e.inputs if isinstance(a, Variable) and (a.is_named or a in graph.consts)]
+        if out.is_named or len(named) < len(e.inputs) or len(e.outs) > 1:
+            continue
+        parts = [e.op.name, named[0].name] if len(named) == 1 and e.op.loop else []
+        if e.op.name in ("linear", "matmul"):
+            parts = [named[1].name, named[0].name]
+        name = "_".join(parts)
+        if name and name not in taken:
+            taken.add(name)
+            out.name = name
+    return graph
+
+
 def expand(graph: Graph) -> Graph:
     """Softmax, layer norm, products of stacked matrices and the like, in terms of simpler ops."""
 

@@ -68,13 +68,13 @@ def trace(
     function: Callable[..., Sequence[Any]],
     types: Sequence[ArrayType],
     names: Sequence[str] = (),
-    results: Sequence[str] = (),
+    results: Callable[[], Sequence[str]] = lambda: (),
     code: CodeType | None = None,
     weights: Mapping[int, str] | None = None,
 ) -> Graph:
     """Run `function` on one stand-in a type; return the graph of what it did, checked.
 
-    `names` and `results` are what its arguments and results are called in print; what else it computes is called after
+    `names`, and `results` once it has run, are what its arguments and results are called in print; what else it computes is called after
     the variables of the function with that `code`. `weights` names Tensors by their id.
 
     Raises:
@@ -91,8 +91,10 @@ def trace(
         random.set_state(state)
         raise TraceError("the cell draws random numbers, which would be the same at each step; mg.nn.Dropout is known")
     graph.inputs = [*inputs, *graph.draws]
-    graph.results = [*results, *[f"out{i}" for i in range(len(results), len(graph.outs))]]
-    for atom, result in [*zip(graph.outs, results, strict=False), *((value, name) for name, value in found.items())]:
+    called = list(results())
+    graph.results = [*called, *[f"out{i}" for i in range(len(called), len(graph.outs))]]
+    named = [*zip(graph.outs, called, strict=False), *((value, name) for name, value in found.items())]
+    for atom, result in named:
         if isinstance(atom, Variable) and not atom.is_named:
             atom.name, atom.is_named = result, True
     name_variables(graph)

@@ -1,0 +1,31 @@
+"""`minigrad cache`: the folder of compiled kernels."""
+
+import shutil
+
+import click
+
+
+@click.group()
+def cache() -> None:
+    """The folder of compiled kernels."""
+
+
+@cache.command()
+def clear() -> None:
+    """Delete all compiled kernels; they are made again when needed."""
+    from minigrad.files import cache_folder
+
+    folder = cache_folder() / "kernels"
+    files = [file for file in folder.rglob("*") if file.is_file()] if folder.is_dir() else []
+    size = sum(file.stat().st_size for file in files)
+    if files:
+        shutil.rmtree(folder)
+    click.echo(f"{len(files)} files, {size / 1e6:.1f} MB, deleted from {folder}")
+
+
+@cache.command()
+def path() -> None:
+    """Print where it is."""
+    from minigrad.files import cache_folder
+
+    click.echo(cache_folder() / "kernels")
