@@ -20,6 +20,7 @@ from minigrad.errors import MutationError, TraceError
 from minigrad.ir.graph import Graph, Variable
 from minigrad.ir.replay import replay
 from minigrad.ir.trace import trace
+from minigrad.jit import compiling_for
 from minigrad.mode import is_recording, no_grad
 from minigrad.tape import Node
 from minigrad.tracing import ScanTrace
@@ -33,6 +34,7 @@ class Steps(Protocol):
     """What a scan was asked to do; see `recurrence.py`."""
 
     cell: Any
+    name: str
     carry: list[Tensor]
     xs: list[Tensor]
     alive: Any
@@ -146,7 +148,8 @@ def _names(cell: Any) -> dict[int, str]:
 def run(steps: Steps, call: Call, every: int | None) -> list[Tensor]:
     """The results of a scan: the last carry, then ys. `every`: keep the carry every that many steps, else all."""
     scan = Scan(steps, call, every)
-    outs = [Tensor(out) for out in scan.forward()]
+    with compiling_for(steps.name):
+        outs = [Tensor(out) for out in scan.forward()]
     if not scan.keep:
         return outs
     node = ScanNode(scan, outs)
@@ -300,7 +303,7 @@ class ScanNode(Node):
         if is_recording():
             return self.scan.steps.pull_eagerly(gs, list(self.edges or ()), self.scan.random)
         numbers = [np.zeros(t.shape, t.dtype) if g is None else g._data for g, t in zip(gs, self.types, strict=True)]
-        with no_grad():
+        with no_grad(), compiling_for(self.scan.steps.name):
             return [None if g is None else Tensor(g) for g in self.scan.backward(numbers)]
 
     def release(self) -> None:

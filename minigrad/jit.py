@@ -13,7 +13,8 @@ import pickle
 import sys
 import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -45,6 +46,19 @@ def announce(name: str) -> None:
 
 
 listener: Callable[[str], None] = announce
+_purpose = ""
+_announced: set[str] = set()
+
+
+@contextmanager
+def compiling_for(name: str) -> Iterator[None]:
+    """Say of all that must be compiled within the block that it is for that."""
+    global _purpose
+    before, _purpose = _purpose, name
+    try:
+        yield
+    finally:
+        _purpose = before
 
 
 def kernel(python: Callable[..., None]) -> Any:
@@ -87,7 +101,10 @@ def _watch(jitted: Any) -> None:
             return None
 
     def compile_aloud(*args: Any) -> Any:
-        listener(jitted.py_func.__name__)
+        name = _purpose or jitted.py_func.__name__
+        if name not in _announced:
+            _announced.add(name)
+            listener(name)
         return compile_(*args)
 
     jitted._cache.load_overload, jitted._compiler.compile = load_or_nothing, compile_aloud

@@ -64,12 +64,11 @@ def _lower_tile(rows: int, context: Any, builder: Any, signature: Any, args: Any
         return builder.bitcast(pointer, vector.as_pointer())
 
     def move_edge(into: bool) -> None:
-        for r in range(rows):
-            with cgutils.for_range(builder, cols) as loop:
-                inside = at(edge, r * COLS, loop.index)
-                outside = at(pc, builder.mul(width, i64(r)), loop.index)
-                source, target = (outside, inside) if into else (inside, outside)
-                builder.store(builder.load(source), target)
+        with cgutils.for_range(builder, i64(rows)) as r, cgutils.for_range(builder, cols) as j:
+            inside = at(edge, builder.mul(r.index, i64(COLS)), j.index)
+            outside = at(pc, builder.mul(r.index, width), j.index)
+            source, target = (outside, inside) if into else (inside, outside)
+            builder.store(builder.load(source), target)
 
     whole = builder.icmp_signed("==", cols, i64(COLS))
     sums = {place: cgutils.alloca_once(builder, vector) for place in places}

@@ -145,7 +145,9 @@ class Steps:
         leaves, self.xs_structure = flatten(xs)
         self.xs = [as_value(leaf) for leaf in leaves]
         self.y_structure: Any = None
-        self.name = f"the cell {getattr(cell, '__qualname__', type(cell).__name__)}".replace(".<locals>", "")
+        owner = getattr(cell, "__self__", None)
+        named = type(owner).__name__ if owner is not None else getattr(cell, "__qualname__", type(cell).__name__)
+        self.name = f"the cell {named}".replace(".<locals>", "")
         self.traces: list[ScanTrace] = []
         names = paths(self.xs_structure, "xs")
         if not self.xs or any(not x.ndim for x in self.xs):

@@ -126,7 +126,7 @@ def _product(text: Text, s: Statement) -> None:
         a, out = f"{a}.reshape(-1, {text.size(place.shape[-1])})", f"{out}.reshape(-1, {text.size(s.shape[-1])})"
         rows = text.size(s.rows)
         first, last = f"first * {rows}", f"last * {rows}"
-    text.put(f"multiply({a}, {weight.name}, {out}, False, {first}, {last})")
+    text.put(f"multiply({a}, {weight.name}, {out}, {first}, {last})")
 
 
 def _norms(text: Text, norms: list[Any]) -> None:

@@ -202,7 +202,7 @@ def product(a: Numbers, panels: Numbers, out: Numbers) -> None:
     """out = a w, the rows shared out among the threads."""
 
     def run(first: int, last: int) -> None:
-        matmul.multiply(a, panels, out, False, first, last)
+        matmul.multiply(a, panels, out, first, last)
 
     threads.share(len(a), 2 * out.size * a.shape[1], run)
 
@@ -215,8 +215,8 @@ def outer(a: Numbers, b: Numbers, total: Numbers | None, backwards: bool) -> Num
     out = np.empty((m, n), a.dtype) if total is None else total
 
     def run(first: int, last: int) -> None:
-        left = np.empty((-(-m // ROWS), matmul.DEPTH, ROWS), a.dtype)
-        right = np.empty((matmul.GROUP, matmul.DEPTH, COLS), a.dtype)
+        left = np.empty((-(-m // ROWS) * matmul.DEPTH, ROWS), a.dtype)
+        right = np.empty((matmul.GROUP * matmul.DEPTH, COLS), a.dtype)
         matmul.outer_panels(a, b, total is not None, backwards, left, right, out, first, last)
 
     threads.share(-(-n // COLS), 2 * len(a) * m * n, run)

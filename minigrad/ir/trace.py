@@ -74,8 +74,8 @@ def trace(
 ) -> Graph:
     """Run `function` on one stand-in a type; return the graph of what it did, checked.
 
-    `names`, and `results` once it has run, are what its arguments and results are called in print; what else it computes is called after
-    the variables of the function with that `code`. `weights` names Tensors by their id.
+    `names`, and `results` once it has run, are what its arguments and results are called in print; what else it
+    computes is called after the variables of the function with that `code`. `weights` names Tensors by their id.
 
     Raises:
         TraceError: if the function asks for the value of a stand-in, or draws random numbers other than by `draw`.

@@ -5,7 +5,7 @@ the rows they are given, so that each thread runs its rows of the batch through 
 fused multiply-adds in the order of its index: the same bits for any number of rows, threads or pieces.
 
     panels = pack(w, transposed)            # w [K, N] -> [N / COLS, K, COLS], zeros at the end
-    multiply(a, panels, out, add, 0, R)     # out [R, N] = a [R, K] @ w
+    multiply(a, panels, out, 0, R)          # out [R, N] = a [R, K] @ w
     outer(a, b, add, backwards, out)        # out [M, N] = aᵀ b,  a [R, M], b [R, N]
 """
 
@@ -57,14 +57,15 @@ def pack_panels(w: Any, transposed: Any, panels: Any) -> None:
                 for j in range(cols):
                     to[j] = w[left + j, i]
             else:
-                to[:cols] = w[i, left : left + cols]
+                for j in range(cols):
+                    to[j] = w[i, left + j]
             for j in range(cols, COLS):
                 to[j] = 0
 
 
 @kernel
-def multiply(a: Any, panels: Any, out: Any, add: Any, first: Any, last: Any) -> None:
-    """Rows first to last of out [R, N] = a [R, K] @ w, or += if `add`; w as `pack` gives it."""
+def multiply(a: Any, panels: Any, out: Any, first: Any, last: Any) -> None:
+    """Rows first to last of out [R, N] = a [R, K] @ w; w as `pack` gives it."""
     k, n = a.shape[1], out.shape[1]
     for top in range(first, last, HEIGHT):
         rows = min(HEIGHT, last - top)
@@ -73,7 +74,7 @@ def multiply(a: Any, panels: Any, out: Any, add: Any, first: Any, last: Any) -> 
             for p in range(panels.shape[0]):
                 cols = min(COLS, n - p * COLS)
                 strip(a, top * k + start, k, 1, rows, panels, (p * k + start) * COLS, COLS, depth,
-                      out, top * n + p * COLS, n, cols, add or start > 0)  # fmt: skip
+                      out, top * n + p * COLS, n, cols, start > 0)  # fmt: skip
 
 
 @kernel
@@ -83,7 +84,7 @@ def outer_panels(
     """Panels first to last of out [M, N] = aᵀ b, or += if `add`;  a [R, M], b [R, N].
 
     The terms are added from the last row to the first if `backwards`: in pieces over time, the same chain as at once.
-    left [M / ROWS, DEPTH, ROWS] and right [GROUP, DEPTH, COLS] are this thread's own working memory.
+    left [M / ROWS DEPTH, ROWS] and right [GROUP DEPTH, COLS] are this thread's own working memory.
     """
     rows, m, n = a.shape[0], a.shape[1], b.shape[1]
     sign = -1 if backwards else 1
@@ -100,39 +101,39 @@ def outer_panels(
                 _gather_panels(b, group, end, top, sign, depth, right)
             for p in range(group, end):
                 cols = min(COLS, n - p * COLS)
-                beside, b0, below = right.reshape(-1), (p - group) * DEPTH * COLS, COLS
+                beside, b0, below = right, (p - group) * DEPTH * COLS, COLS
                 if direct:
-                    beside, b0, below = b.reshape(-1), top * n + p * COLS, sign * n
+                    beside, b0, below = b, top * n + p * COLS, sign * n
                 for q in range(0, m, ROWS):
-                    above, a0, step = left.reshape(-1), q * DEPTH, ROWS
+                    above, a0, step = left, q * DEPTH, ROWS
                     if narrow:
-                        above, a0, step = a.reshape(-1), top * m + q, sign * m
+                        above, a0, step = a, top * m + q, sign * m
                     strip(above, a0, 1, step, min(ROWS, m - q), beside, b0, below, depth,
                           out, q * n + p * COLS, n, cols, add or start > 0)  # fmt: skip
 
 
 @helper
 def _gather_tiles(a: Any, top: Any, sign: Any, depth: Any, left: Any) -> None:
-    """left[q, i, r] = a[top + sign i, ROWS q + r]."""
+    """left[q DEPTH + i, r] = a[top + sign i, ROWS q + r]."""
     m = a.shape[1]
     for i in range(depth):
         source = a[top + sign * i]
         for q in range(m // ROWS):
-            to, piece = left[q, i], source[q * ROWS : q * ROWS + ROWS]
+            to, piece = left[q * DEPTH + i], source[q * ROWS : q * ROWS + ROWS]
             for r in range(ROWS):
                 to[r] = piece[r]
         for r in range(m - m % ROWS, m):
-            left[m // ROWS, i, r % ROWS] = source[r]
+            left[m // ROWS * DEPTH + i, r % ROWS] = source[r]
 
 
 @helper
 def _gather_panels(b: Any, group: Any, end: Any, top: Any, sign: Any, depth: Any, right: Any) -> None:
-    """right[p, i, j] = b[top + sign i, COLS (group + p) + j]."""
+    """right[p DEPTH + i, j] = b[top + sign i, COLS (group + p) + j]."""
     n = b.shape[1]
     for i in range(depth):
         row = b[top + sign * i]
         for p in range(group, end):
-            to, source = right[p - group, i], row[p * COLS : p * COLS + COLS]
+            to, source = right[(p - group) * DEPTH + i], row[p * COLS : p * COLS + COLS]
             if p * COLS + COLS <= n:
                 for j in range(COLS):
                     to[j] = source[j]
