@@ -147,8 +147,8 @@ def _names(cell: Any) -> dict[int, str]:
 
 def run(steps: Steps, call: Call, every: int | None) -> list[Tensor]:
     """The results of a scan: the last carry, then ys. `every`: keep the carry every that many steps, else all."""
-    scan = Scan(steps, call, every)
     with compiling_for(steps.name):
+        scan = Scan(steps, call, every)
         outs = [Tensor(out) for out in scan.forward()]
     if not scan.keep:
         return outs

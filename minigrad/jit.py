@@ -161,10 +161,9 @@ def load(text: str) -> ModuleType:
     """Write a generated module to `<cache>/kernels/<stamp>/<hash>.py` and import it from there, so that Numba's cache,
     tracebacks and `inspect.getsource` work. A file that is there and differs is replaced.
     """
+    if text in _loaded:
+        return _loaded[text]
     name = f"minigrad_{hashlib.sha256(text.encode()).hexdigest()[:16]}"
-    with _lock:
-        if name in sys.modules:
-            return sys.modules[name]
     path = (kernel_folder() or _scratch_folder()) / f"{name}.py"
     if not path.is_file() or path.read_bytes() != text.encode():
         write_atomically(path, text.encode())
@@ -173,4 +172,7 @@ def load(text: str) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     with _lock:
-        return sys.modules.setdefault(name, module)
+        return _loaded.setdefault(text, sys.modules.setdefault(name, module))
+
+
+_loaded: dict[str, ModuleType] = {}

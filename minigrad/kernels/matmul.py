@@ -17,7 +17,7 @@ from minigrad.jit import helper, kernel
 from minigrad.llvm import COLS, ROWS, make_tile
 
 DEPTH, HEIGHT = 256, 96  # terms and rows at a time: a panel stays in the first cache, the rows in the second
-GROUP = 4  # panels gathered at a time: whole cache lines, one after the other
+GROUP = 8  # panels gathered at a time: whole cache lines, one after the other
 tile, tile5, tile4, tile2, tile1 = make_tile(ROWS), make_tile(5), make_tile(4), make_tile(2), make_tile(1)
 
 
