@@ -201,36 +201,28 @@ def main():
         best = in_a_process(sys.executable, "peak", "-", SHAPES[0], threads, 0)
         print(f"\n{threads} thread{'s' * (threads > 1)}; measured peak of the matrix product {best:.0f} GFLOP/s\n")
         for cell in options.cells:
-            print(
-                f"{cell:8} {'T, B, D, H':>20} {'minigrad':>9} {'torch':>9} {'JAX':>9} {'of peak':>8} {'to the better':>14}"
-            )
-            ratios = []
-            for shape in [SHAPES[i] for i in options.shapes]:
-                ours, *peers = (
-                    in_a_process(
-                        sys.executable if library == "minigrad" else options.peers,
-                        library,
-                        cell,
-                        shape,
-                        threads,
-                        options.seconds,
-                    )
-                    for library in ("minigrad", "torch", "jax")
-                )
-                known = [p for p in peers if p]
-                ratio = min(known) / ours if known else None
-                ratios += [ratio] if ratio else []
-                cells = [f"{1e3 * t:9.2f}" if t else f"{'–':>9}" for t in (ours, *peers)]
-                share = flops(cell, shape) / ours / best / 1e9
-                print(
-                    f"{'':8} {', '.join(map(str, shape)):>20} {' '.join(cells)} {share:7.0%} {f'{ratio:.2f}' if ratio else '–':>14}",
-                    flush=True,
-                )
-            if ratios:
-                print(
-                    f"{'':8} {'geometric mean':>20} {'':38} {exp(sum(map(log, ratios)) / len(ratios)):>14.2f}\n",
-                    flush=True,
-                )
+            table(cell, threads, best, options)
+
+
+def table(cell, threads, best, options):
+    """One cell's figures at all shapes."""
+    row = "{:8} {:>18} {:>9} {:>9} {:>9} {:>8} {:>14}"
+    print(row.format(f"{cell}, ms", "T, B, D, H", "minigrad", "torch", "JAX", "of peak", "to the better"))
+    pythons = {"minigrad": sys.executable, "torch": options.peers, "jax": options.peers}
+    ratios = []
+    for shape in [SHAPES[i] for i in options.shapes]:
+        ours, *peers = (
+            in_a_process(python, library, cell, shape, threads, options.seconds) for library, python in pythons.items()
+        )
+        if known := [p for p in peers if p]:
+            ratios.append(min(known) / ours)
+        figures = [f"{1e3 * t:.2f}" if t else "–" for t in (ours, *peers)]
+        share = f"{flops(cell, shape) / ours / best / 1e9:.0%}"
+        told = f"{ratios[-1]:.2f}" if known else "–"
+        print(row.format("", ", ".join(map(str, shape)), *figures, share, told), flush=True)
+    if ratios:
+        mean = exp(sum(map(log, ratios)) / len(ratios))
+        print(row.format("", "geometric mean", "", "", "", "", f"{mean:.2f}"), "\n", flush=True)
 
 
 if __name__ == "__main__":
