@@ -1,7 +1,7 @@
 """Recurrent layers against PyTorch and JAX, forward and backward, float32: `python benchmarks/recurrent.py`.
 
-Each library runs in a process of its own, on the same numbers, one after the other, shape by shape; a figure is the
-lower quartile of many runs. Only ratios mean something: machines are shared. A library that is not installed is left out.
+Each library runs in a process of its own, one after the other, shape by shape; a figure is the lower quartile of its
+runs. Only ratios mean something: machines are shared. A library that is not installed is left out.
 """
 
 import argparse

@@ -15,7 +15,7 @@ from minigrad.arraytype import ArrayType, is_floating
 from minigrad.codegen.places import Place
 from minigrad.codegen.program import Program, build
 from minigrad.codegen.run import Ahead, Back, Numbers
-from minigrad.codegen.workspace import Workspace, give
+from minigrad.codegen.workspace import Workspace
 from minigrad.errors import MutationError, TraceError
 from minigrad.ir.graph import Graph, Variable
 from minigrad.ir.replay import replay
@@ -219,7 +219,7 @@ class Scan:
                 ys = ys or [np.empty((length, *y.shape[1:]), y.dtype) for y in found]
                 for y, piece in zip(ys, found, strict=True):
                     y[here] = piece
-                give(space)
+                self.ahead.done(space, again=start != self.starts[-1] or self.keep)
         outs = self.program.traced.outs[len(carry) :]
         return carry + [y.reshape(length, *out.shape) for y, out in zip(ys, outs, strict=False)]
 
@@ -255,9 +255,9 @@ class Scan:
                 else:
                     found[j] = np.empty((steps.length, *g.shape[1:]), g.dtype) if found[j] is None else found[j]
                     found[j][here] = g
-            give(space)
+            back.done(space, again=i > 0)
             if ahead is not self.whole:
-                give(ahead)
+                self.ahead.done(ahead, again=i > 0)
         found[: len(g_carry)] = g_carry
         summed = back.finish()
         return [
@@ -271,7 +271,7 @@ class Scan:
     def free(self) -> None:
         """Nobody will come back for what was kept."""
         if self.whole is not None:
-            give(self.whole)
+            self.ahead.done(self.whole)
 
 
 def _norms(values: Numbers) -> Numbers:

@@ -9,6 +9,7 @@ Imports the files of its floor, the kernels and the floors below. T steps, B row
     back.finish()                                   # the gradients of the weights
 """
 
+import threading
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ import numpy as np
 from minigrad import threads
 from minigrad.codegen.places import Array, Place
 from minigrad.codegen.program import Half, Program
-from minigrad.codegen.workspace import Workspace, take
+from minigrad.codegen.workspace import Workspace, give, take
 from minigrad.ir.graph import Atom, Equation, Variable
 from minigrad.ir.rows import SUMMED, TURNED
 from minigrad.jit import load
@@ -34,6 +35,8 @@ class Direction:
     def __init__(self, half: Half, values: dict[Variable, Numbers], reverse: bool) -> None:
         self.half, self.values, self.reverse = half, values, reverse
         self.fixed: list[tuple[Array, Numbers]] = []
+        self.packed: dict[Equation, Numbers] = {}
+        self.spare: Workspace | None = None
         for array, v, kind in half.constants:
             if kind in ("row", "shared"):
                 shape = (half.plan.batch, -1) if kind == "row" else (-1,)
@@ -60,10 +63,20 @@ class Direction:
 
     def workspace(self, steps: int) -> Workspace:
         """Arrays for that many steps, with the weights among them."""
+        if self.spare is not None and self.spare.steps == steps:
+            space, self.spare = self.spare, None
+            return space
         space = take(self.half, steps)
         for array, numbers in self.fixed:
             space.put(array, numbers)
         return space
+
+    def done(self, space: Workspace, again: bool = False) -> None:
+        """Nobody needs these arrays any more; `again`: but this scan will soon need others like them."""
+        if again and self.spare is None:
+            self.spare = space
+        else:
+            give(space)
 
     def held(self, space: Workspace, v: Variable) -> Numbers:
         """A value that is held for all steps, [T, B, N]."""
@@ -96,7 +109,9 @@ class Direction:
                 continue
             a = self.held(space, x).reshape(-1, x.shape[-1]).astype(out.dtype, copy=False)
             out = out.reshape(-1, e.outs[0].shape[-1])
-            product(a, self.panels(w, e.op.name == "linear", out.dtype), out)
+            if e not in self.packed:
+                self.packed[e] = self.panels(w, e.op.name == "linear", out.dtype)
+            product(a, self.packed[e], out)
             if len(e.inputs) > 2:
                 out += self.look(e.inputs[2])
 
@@ -207,6 +222,19 @@ def product(a: Numbers, panels: Numbers, out: Numbers) -> None:
     threads.share(len(a), 2 * out.size * a.shape[1], run)
 
 
+_own = threading.local()
+
+
+def _scratch(m: int, dtype: Any) -> tuple[Numbers, Numbers]:
+    """This thread's working memory for `outer`."""
+    kept: dict[Any, tuple[Numbers, Numbers]] = _own.__dict__
+    key = f"{m} {dtype}"
+    if key not in kept:
+        left = np.empty((-(-m // ROWS) * matmul.DEPTH, ROWS), dtype)
+        kept[key] = left, np.empty((matmul.GROUP * matmul.DEPTH, COLS), dtype)
+    return kept[key]
+
+
 def outer(a: Numbers, b: Numbers, total: Numbers | None, backwards: bool) -> Numbers:
     """total + aᵀ b, the wider one's columns shared out among the threads;  a [R, M], b [R, N] -> [M, N]."""
     if a.shape[1] > b.shape[1]:
@@ -215,9 +243,7 @@ def outer(a: Numbers, b: Numbers, total: Numbers | None, backwards: bool) -> Num
     out = np.empty((m, n), a.dtype) if total is None else total
 
     def run(first: int, last: int) -> None:
-        left = np.empty((-(-m // ROWS) * matmul.DEPTH, ROWS), a.dtype)
-        right = np.empty((matmul.GROUP * matmul.DEPTH, COLS), a.dtype)
-        matmul.outer_panels(a, b, total is not None, backwards, left, right, out, first, last)
+        matmul.outer_panels(a, b, total is not None, backwards, *_scratch(m, a.dtype), out, first, last)
 
     threads.share(-(-n // COLS), 2 * len(a) * m * n, run)
     return out
