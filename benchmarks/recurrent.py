@@ -1,7 +1,7 @@
 """Recurrent layers against PyTorch and JAX, forward and backward, float32: `python benchmarks/recurrent.py`.
 
 Each library runs in a process of its own, one after the other, shape by shape; a figure is the lower quartile of its
-runs. Only ratios mean something: machines are shared. A library that is not installed is left out.
+runs. Only ratios mean something: machines are shared. A library that is not installed is left out. Linux only.
 """
 
 import argparse
@@ -168,10 +168,16 @@ def in_a_process(python, library, cell, shape, threads, budget):
     """Seconds, or None if the library is not there."""
     environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "OPENBLAS_NUM_THREADS": str(threads)}
     environment |= {"MINIGRAD_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
-    if threads == 1:
-        environment["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
     command = [python, __file__, "--one", library, cell, json.dumps(shape), str(budget)]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    cores = sorted(os.sched_getaffinity(0))[:threads]  # JAX takes no number of threads, but as many as it has cores
+    done = subprocess.run(
+        command,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        preexec_fn=lambda: os.sched_setaffinity(0, cores),
+    )
     if done.returncode and "No module named" not in done.stderr:
         print(done.stderr, file=sys.stderr)
     return None if done.returncode else json.loads(done.stdout.splitlines()[-1])

@@ -75,9 +75,10 @@ def find(steps: Steps) -> Call:
         found = replay(program.traced, steps.step, len(types))
         if found is not None:
             return Call(program, *found)
-    program = _make(steps, len(types))
+    program, values = _make(steps, len(types))
     found = replay(program.traced, steps.step, len(types))
-    if found is None:
+    same = found is not None and all(_equal(values[v], value) for v, value in found[0].items())
+    if found is None or not same:
         raise TraceError("the cell does something else each time it is called")
     known.insert(0, program)
     del known[REMEMBERED:]
@@ -107,7 +108,13 @@ def traced(steps: Steps) -> Graph:
     return trace(steps.step, _types(steps), inputs, results, _code(steps.cell), _names(steps.cell))
 
 
-def _make(steps: Steps, inputs: int) -> Program:
+def _equal(a: Tensor, b: Tensor) -> bool:
+    """Whether two consts are the same; those that the cell makes itself may be, say, random."""
+    return a is b or np.array_equal(a._data, b._data, equal_nan=a.dtype.kind == "f")
+
+
+def _make(steps: Steps, inputs: int) -> tuple[Program, dict[Variable, Tensor]]:
+    """The program, and what its consts are this time."""
     graph = traced(steps)
     n = len(steps.carry)
     if not graph.inputs[0].shape:
@@ -115,11 +122,12 @@ def _make(steps: Steps, inputs: int) -> Program:
     alive = None if steps.alive is None else graph.inputs[inputs - 1]
     ys = len(graph.outs) - n - (n if alive is not None else 0)
     program = build(graph, graph.inputs[0].shape[0], n, ys, alive)
-    for v, value in graph.consts.items():
+    values = dict(graph.consts)
+    for v, value in values.items():
         program.forward.graph.consts.pop(v, None)
         graph.consts[v] = value.requires_grad  # type: ignore[assignment]
     program.forward.lifted = {v: value.numpy() for v, value in program.forward.graph.consts.items()}
-    return program
+    return program, values
 
 
 def _code(cell: Any) -> Any:

@@ -285,6 +285,13 @@ def test_a_cell_that_differs_from_call_to_call_is_not_frozen() -> None:
         mg.scan(
             lambda h, x: (h + mg.random.generator().random(), None), mg.ones((1, 1)), mg.ones((2, 1, 1)), compiled=True
         )
+    with pytest.raises(ScanError, match="something else each time"):
+        mg.scan(
+            lambda h, x: (h * rng.random((1, 1), dtype=np.float32), None),
+            mg.ones((1, 1)),
+            mg.ones((2, 1, 1)),
+            compiled=True,
+        )
     calls = iter(range(100))
     with pytest.raises(ScanError, match="something else each time"):
         mg.scan(lambda h, x: (h * next(calls) + rng.random(), None), mg.ones((1, 1)), mg.ones((2, 1, 1)), compiled=True)

@@ -241,3 +241,33 @@ def test_float32_softmax_and_cross_entropy_of_large_rows() -> None:
         np.testing.assert_allclose(a.numpy(), b.numpy(), rtol=1e-5, atol=1e-8)
     narrow[3, 4] = np.nan
     assert np.isnan(mg.softmax(narrow).numpy()).any(axis=1).tolist() == [i == 3 for i in range(50)]
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+@pytest.mark.parametrize("name", sorted(name for name, op in core.OPS.items() if op.loop))
+def test_the_loop_expression_says_what_the_forward_says(name: str, dtype: str) -> None:
+    from minigrad.kernels import vector_math
+
+    op, bits = core.OPS[name], 8 * int(dtype[1])
+    words = {key: value.py_func for key, value in vars(vector_math).items() if hasattr(value, "py_func")}
+    words |= {"tanh32": vector_math.tanh32, "np": np, "float32": np.float32, "float64": np.float64, "bool": bool}
+    expression = op.loop.format("x0", "x1", "x2", t=f"float{bits}", f=bits)
+    for inputs, metadata in samples(name):
+        if name == "cast":
+            metadata = {"dtype": np.dtype(dtype)}
+        arrays = [np.asarray(x) if np.asarray(x).dtype == bool else np.asarray(x, dtype) for x in inputs]
+        wanted = op.forward(*arrays, **metadata)
+        for at in np.ndindex(np.shape(wanted)):
+            spread = np.broadcast_arrays(*arrays)
+            found = eval(expression, words, {f"x{i}": x[at] for i, x in enumerate(spread)})
+            assert found == pytest.approx(np.asarray(wanted)[at], rel=1e-6 if dtype == "f4" else 1e-12), expression
+
+
+@pytest.mark.parametrize("name", sorted(name for name, op in core.OPS.items() if op.expand))
+def test_the_expansion_says_what_the_forward_says(name: str) -> None:
+    op = core.OPS[name]
+    for inputs, metadata in samples(name):
+        wanted = op.forward(*inputs, **metadata)
+        found = op.expand(*map(mg.tensor, inputs), **metadata).numpy()
+        assert found.shape == wanted.shape
+        np.testing.assert_allclose(found, wanted, rtol=1e-12)
