@@ -258,8 +258,9 @@ class Scan:
             g_carry = [space.arrays[array][ahead.steps % 2].copy() for array in half.carries]
             for j in of_xs:
                 g = back.steps_of(space, half.results[j])
-                if len(self.starts) == 1:
-                    found[j] = g
+                if len(self.starts) == 1:  # the array itself, if it is this gradient's alone
+                    alone = half.results[j].array in half.seen and not any(g is other for other in found)
+                    found[j] = g if alone else g.copy()
                 else:
                     found[j] = np.empty((steps.length, *g.shape[1:]), g.dtype) if found[j] is None else found[j]
                     found[j][here] = g

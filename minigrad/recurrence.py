@@ -61,13 +61,14 @@ def scan(
     tensor([3.])
     """
     steps = Steps(cell, carry, xs, lengths, reverse)
-    for scans in tracing.active:
+    eagerly = isinstance(running.interpreter, Eager)  # else this scan is part of a cell that is being traced
+    for scans in tracing.active if eagerly else ():
         steps.traces.append(ScanTrace(steps.length, steps.carry))
         scans.append(steps.traces[-1])
     k = _segment_length(checkpoint, steps.length)
     n = len(steps.carry)
     reason = ""
-    if compiled is not False and steps.length and isinstance(running.interpreter, Eager):
+    if compiled is not False and steps.length and eagerly:
         outs, reason = _compiled(steps, None if checkpoint is None else k)
         if compiled and reason:
             raise ScanError(f"scan(compiled=True): {steps.name} cannot be compiled: {reason}.")
@@ -80,7 +81,7 @@ def scan(
             return steps.run(steps.carry, steps.xs, 0)
         return _in_segments(steps, k, list(starts))
 
-    outs = fold(run, heard=steps.heard, again=False)
+    outs = fold(run, heard=steps.heard, again=False) if eagerly else steps.run(steps.carry, steps.xs, 0)[0]
     if reason:
         _say_once(f"{steps.name} runs step by step, not compiled: {reason}")
     return unflatten(steps.carry_structure, outs[:n]), unflatten(steps.y_structure, outs[n:])

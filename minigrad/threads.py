@@ -24,7 +24,8 @@ def count() -> int:
 
 
 @cache
-def _pool() -> ThreadPoolExecutor:
+def _pool(_process: int) -> ThreadPoolExecutor:
+    """The pool of a process: a forked one inherits no threads."""
     return ThreadPoolExecutor(count() - 1, thread_name_prefix="minigrad")
 
 
@@ -35,7 +36,7 @@ def share(n: int, work: int, run: Callable[[int, int], None]) -> None:
         run(0, n)
         return
     marks = [n * i // parts for i in range(parts + 1)]
-    others = [_pool().submit(run, a, b) for a, b in zip(marks[1:], marks[2:], strict=False)]
+    others = [_pool(os.getpid()).submit(run, a, b) for a, b in zip(marks[1:], marks[2:], strict=False)]
     run(0, marks[1])
     for other in others:
         other.result()

@@ -1,6 +1,7 @@
 """The compiled scan against its definition: eager = generated text run as plain Python = jitted."""
 
 import contextlib
+import os
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from types import FunctionType, SimpleNamespace
@@ -129,7 +130,7 @@ def test_threads_checkpoints_and_traces_do_not_change_a_bit(name, monkeypatch) -
             with monkeypatch.context() as patch:
                 patch.setattr(threads, "count", lambda count=count: count)
                 patch.setattr(threads, "WORTH", 2)
-                patch.setattr(threads, "_pool", cache(lambda count=count: ThreadPoolExecutor(count)))
+                patch.setattr(threads, "_pool", cache(lambda process, count=count: ThreadPoolExecutor(count)))
                 assert bits(reverse=reverse) == wanted
 
 
@@ -372,3 +373,53 @@ def test_random_cells_agree(ops, seed) -> None:
             np.testing.assert_allclose(ours.numpy(), theirs.numpy(), rtol=1e-9, atol=1e-9)
     for ours, theirs in zip(found(True), wanted, strict=True):
         np.testing.assert_allclose(ours.numpy(), theirs.numpy(), rtol=1e-9, atol=1e-9)
+
+
+def test_a_scan_within_a_cell() -> None:
+    w = mg.tensor(np.array([[0.4, -0.3], [0.2, 0.5]]), requires_grad=True)
+
+    def inner(h, x):
+        h = mg.tanh(h @ w + x)
+        return h, None
+
+    def outer_cell(h, x):  # x [B, K, 2]: K steps of the inner recurrence
+        h, _ = mg.scan(inner, h, mg.permute_dims(x, (1, 0, 2)))
+        return h, h
+
+    def slope(compiled):
+        w.grad = None
+        last, ys = mg.scan(outer_cell, np.ones((3, 2)), np.ones((4, 3, 2, 2)), compiled=compiled)
+        (last.sum() + (ys * ys).sum()).backward()
+        return w.grad.numpy()
+
+    np.testing.assert_allclose(slope(None), slope(False), rtol=1e-12)  # its steps stand before the batch: step by step
+
+
+def test_gradients_of_two_inputs_do_not_share_memory() -> None:
+    a, b, h = (mg.tensor(np.ones(shape), requires_grad=True) for shape in ((3, 2, 1), (3, 2, 1), (2, 1)))
+    mg.scan(lambda h, x: (h + (x[0] + x[1]), None), h, (a, b), compiled=True)[0].sum().backward()
+    assert not np.shares_memory(a.grad.numpy(), b.grad.numpy())
+    g = mg.tensor(np.ones((3, 2, 1)))
+    _, ys = mg.scan(lambda h, x: (h, x[0][:, ::-1]), h, (a, b), compiled=True)
+    ys.backward(g)
+    assert not np.shares_memory(a.grad.numpy(), g.numpy())
+
+
+def test_two_threads_and_a_forked_process_use_it_at_once(monkeypatch) -> None:
+    monkeypatch.setattr(threads, "count", lambda: 2)
+    monkeypatch.setattr(threads, "WORTH", 2)
+    make, shapes, carry = CELLS["lstm"]
+    weights = [np.random.default_rng(0).normal(size=shape) for shape in shapes]
+
+    def slope(_):
+        ws = [mg.tensor(w, requires_grad=True) for w in weights]
+        mg.scan(make(*ws), carry(mg.tensor(np.ones((5, 3)))), np.ones((6, 5, D)), compiled=True)[1].sum().backward()
+        return ws[1].grad.numpy().tobytes()
+
+    wanted = slope(0)
+    with ThreadPoolExecutor(3) as pool:
+        assert set(pool.map(slope, range(12))) == {wanted}
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if slope(0) == wanted else 1)
+    assert os.waitpid(child, 0)[1] == 0

@@ -19,7 +19,7 @@ from minigrad.ir.backward import Backward, derive
 from minigrad.ir.graph import Atom, Graph, Variable, name_variables
 from minigrad.ir.hoist import Parts, divide
 from minigrad.ir.passes import finish, prepare
-from minigrad.ir.rows import SUMMED, Rows
+from minigrad.ir.rows import SUMMED, MixesRowsError, Rows
 
 
 @dataclass(eq=False)
@@ -152,7 +152,8 @@ def _held(half: Half, atom: Atom) -> Variable:
     if _rowed(half, atom):
         return atom
     plan = half.plan
-    assert isinstance(atom, Variable) and atom.shape[:1] == (plan.batch,), "a result without the batch"
+    if not isinstance(atom, Variable) or atom.shape[:1] != (plan.batch,):
+        raise MixesRowsError(f"a y {getattr(atom, 'type', atom)} has no batch of {plan.batch} as its first axis")
     like = Variable(atom.type, atom.name or "y")
     shape = atom.shape[1:]
     place = whole(plan.array(("held", like), like.name, "time", prod(shape), like.dtype), shape)
@@ -220,7 +221,7 @@ def _gradient(half: Half, atom: Atom, weight: bool) -> Any:
         return None
     if half.parts.kinds[atom] == SUMMED:
         return atom
-    return half.plan.add_up(atom) if weight else half.plan.places[atom]
+    return half.plan.add_up(atom) if weight else half.plan.kept.get(atom, half.plan.places[atom])
 
 
 Norm = tuple[int, Array, Place, Place | None, Place | None]

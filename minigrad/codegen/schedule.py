@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from math import prod
 
 from minigrad.arraytype import Shape
-from minigrad.codegen.places import Place
 from minigrad.codegen.plan import Plan, Statement
 from minigrad.ir.graph import Variable
 
@@ -99,8 +98,3 @@ def _store_shared(plan: Plan, makers: dict[Variable, Statement], where: dict[Sta
             size = prod(plan.inner(v))
             if not (same_pass and ((where[maker] == where[s] and maker.kind == "assign") or size == 1)):
                 plan.own(v, "row")
-
-
-def place_of(plan: Plan, v: Variable) -> Place:
-    """Where a value by rows is read."""
-    return plan.places[v]
