@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 import minigrad as mg
 from minigrad import threads
 from minigrad.codegen import run
-from minigrad.errors import MutationError, ScanError
+from minigrad.errors import MutationError, ScanError, ShapeError
 from minigrad.jit import load
 from minigrad.tree import flatten, unflatten
 
@@ -226,6 +226,11 @@ def test_an_embedding_in_a_cell() -> None:
 
     for ours, theirs in zip(run_it(True), run_it(False), strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-7)
+    for wrong in (-1, 5):
+        words[1, 1] = wrong
+        for compiled in (True, False):
+            with pytest.raises(ShapeError, match=f"{wrong}"):
+                run_it(compiled)
 
 
 def test_no_gradient_flows_where_the_cell_says_so() -> None:

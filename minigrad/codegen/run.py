@@ -18,6 +18,7 @@ from minigrad import threads
 from minigrad.codegen.places import Array, Place
 from minigrad.codegen.program import Half, Program
 from minigrad.codegen.workspace import Workspace, give, take
+from minigrad.errors import ShapeError
 from minigrad.ir.graph import Atom, Equation, Variable
 from minigrad.ir.rows import SUMMED, TURNED
 from minigrad.jit import load
@@ -105,7 +106,7 @@ class Direction:
             x, w = e.inputs[0], e.inputs[1]
             out = self.held(space, e.outs[0])
             if e.op.name == "getitem":
-                out[...] = self.look(x)[self.held(space, w).reshape(out.shape[:2] + w.shape[1:])].reshape(out.shape)
+                out[...] = _looked_up(self.look(x), self.held(space, w)).reshape(out.shape)
                 continue
             a = self.held(space, x).reshape(-1, x.shape[-1]).astype(out.dtype, copy=False)
             out = out.reshape(-1, e.outs[0].shape[-1])
@@ -211,6 +212,14 @@ class Back(Direction):
             g = self.sums[result] if isinstance(result, Array) else g
             found.append(g.copy() if g is not None and any(g is other for other in found) else g)
         return found
+
+
+def _looked_up(table: Numbers, index: Numbers) -> Numbers:
+    """table [N, ...], index [T, B, K] -> [T, B, K, ...]."""
+    low, high = index.min(initial=0), index.max(initial=0)
+    if not 0 <= low <= high < len(table):
+        raise ShapeError(f"a look-up in a weight of {len(table)} rows: indices reach from {low} to {high}.")
+    return table[index]
 
 
 def product(a: Numbers, panels: Numbers, out: Numbers) -> None:
