@@ -88,7 +88,7 @@ def outer_panels(
     """
     rows, m, n = a.shape[0], a.shape[1], b.shape[1]
     sign = -1 if backwards else 1
-    narrow = m <= 2 * ROWS  # each number is used once or twice: not worth a copy
+    narrow = m <= 4 * ROWS  # each number is used a few times: not worth a copy
     for start in range(0, max(rows, 1), DEPTH):
         depth = min(DEPTH, rows - start)
         top = rows - 1 - start if backwards else start
