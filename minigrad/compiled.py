@@ -161,9 +161,9 @@ def run(steps: Steps, call: Call, every: int | None) -> list[Tensor]:
     if not scan.keep:
         return outs
     node = ScanNode(scan, outs)
-    for i, out in enumerate(outs):
-        if is_floating(out.dtype):
-            out.edge = (node, i)
+    for i, sources in enumerate(call.program.flows):
+        if any([scan.edges[k] is not None for k in sources]):
+            outs[i].edge = (node, i)
     return outs
 
 
@@ -221,7 +221,7 @@ class Scan:
                     norms[here] = _norms(space.arrays[array][:-1] if self.steps.reverse else space.arrays[array][1:])
             found = [self.ahead.steps_of(space, place) for place in half.results]
             if len(self.starts) == 1:
-                ys = found
+                ys = self._apart(found)
                 self.whole = space if self.keep else None
             else:
                 ys = ys or [np.empty((length, *y.shape[1:]), y.dtype) for y in found]
@@ -230,6 +230,15 @@ class Scan:
                 self.ahead.done(space, again=start != self.starts[-1] or self.keep)
         outs = self.program.traced.outs[len(carry) :]
         return carry + [y.reshape(length, *out.shape) for y, out in zip(ys, outs, strict=False)]
+
+    def _apart(self, ys: list[Numbers]) -> list[Numbers]:
+        """The results, none of which may share memory with another or with an input."""
+        half, used = self.program.forward, set()
+        found = []
+        for y, place in zip(ys, half.results, strict=True):
+            found.append(y if place.array in half.seen and place.array not in used else y.copy())
+            used.add(place.array)
+        return found
 
     def backward(self, gs: list[Numbers]) -> list[Any]:
         """One cotangent a result -> one a value in `program.active`."""

@@ -17,6 +17,7 @@ class Value:
     """What ops take and return: a Tensor, or a stand-in for one."""
 
     __slots__ = ()
+    is_known = True  # False for a stand-in, whose value nobody can ask for
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
 

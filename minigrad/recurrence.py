@@ -69,7 +69,7 @@ def scan(
     n = len(steps.carry)
     reason = ""
     if compiled is not False and steps.length and eagerly:
-        outs, reason = _compiled(steps, None if checkpoint is None else k)
+        outs, reason = _compiled(steps, None if checkpoint is None else k, bool(compiled))
         if compiled and reason:
             raise ScanError(f"scan(compiled=True): {steps.name} cannot be compiled: {reason}.")
         if not reason:
@@ -87,17 +87,20 @@ def scan(
     return unflatten(steps.carry_structure, outs[:n]), unflatten(steps.y_structure, outs[n:])
 
 
-def _compiled(steps: "Steps", every: int | None) -> tuple[list[Tensor], str]:
+def _compiled(steps: "Steps", every: int | None, strict: bool) -> tuple[list[Tensor], str]:
     """The results by compiled code, or why there is none."""
     from minigrad import compiled
 
     try:
         call = compiled.find(steps)
-    except MinigradError as error:
-        # Any other fault of the cell comes again, step by step, with a better message.
-        return [], str(error).rstrip(".") if isinstance(error, TraceError) else "its first step fails"
+    except TraceError as error:
+        return [], str(error).rstrip(".")
+    except MinigradError:
+        if strict:
+            raise
+        return [], "its first step fails"  # and fails again, step by step
     except Exception as error:
-        return [], f"it does what a stand-in cannot, {type(error).__name__}: {error}"
+        return [], f"it does what a stand-in cannot, {type(error).__name__}: {error}".rstrip(".?")
     for trace in steps.traces:
         trace.compiled = True
     return compiled.run(steps, call, every), ""
@@ -146,6 +149,7 @@ class Steps:
         leaves, self.xs_structure = flatten(xs)
         self.xs = [as_value(leaf) for leaf in leaves]
         self.y_structure: Any = None
+        self.began = now()
         owner = getattr(cell, "__self__", None)
         named = type(owner).__name__ if owner is not None else getattr(cell, "__qualname__", type(cell).__name__)
         self.name = f"the cell {named}".replace(".<locals>", "")
@@ -193,10 +197,9 @@ class Steps:
                 f"scan: the cell {name} returns a carry of another form than it takes: {_kind(result[0])} comes out, "
                 f"{_kind(unflatten(self.carry_structure, carry))} goes in. Return the carry in the form it came."
             )
-        given = {
-            id(leaf) for leaf in (*carry, *x)
-        }  # what is passed on is a value of its own: the trace tells them apart
-        made = [identity(leaf) if id(leaf) in given else as_value(leaf) for leaf in made]
+        # What is passed on is a value of its own, so that the trace tells the steps apart.
+        given = {id(leaf) for leaf in (*carry, *x)}
+        made = [identity(leaf) if id(leaf) in given or self._is_older(leaf) else as_value(leaf) for leaf in made]
         wrong = [
             f"  {path}: {show(old)} goes in, {show(new)} comes out"
             for path, old, new in zip(paths(structure, "carry"), carry, made, strict=True)
@@ -209,6 +212,10 @@ class Steps:
             )
         y, self.y_structure = flatten(result[1])
         return made, [as_value(leaf) for leaf in y]
+
+    def _is_older(self, leaf: Any) -> bool:
+        """Whether a value on the tape was there before this scan."""
+        return isinstance(leaf, Tensor) and leaf.edge is not None and leaf.edge[0].number < self.began
 
     def step(self, *values: Any) -> list[Tensor]:
         """One step on leaves: carry, x, and with `lengths` which rows run -> carry, y, then the carry as made."""

@@ -6,6 +6,7 @@ Imports `values`. (Not called `trace.py`: `mg.trace` is a function.)
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -54,7 +55,7 @@ class ScanTrace:
 
 def _norm(x: Tensor) -> Array:
     """[B, ...] -> [B], in float64, so that a small gradient does not vanish in its own square."""
-    rows = x.numpy().astype(np.float64).reshape(x.shape[0] if x.ndim else 1, -1)
+    rows = x.numpy().astype(np.float64).reshape(x.shape[0] if x.ndim else 1, prod(x.shape[1:]))
     return np.sqrt(np.square(rows).sum(axis=1))
 
 

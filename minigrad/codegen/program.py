@@ -71,6 +71,7 @@ class Program:
 
     carry: its number of carry leaves; of xs and ys the same. active: the inputs and consts that a gradient is made for.
     reads: the inputs and consts that the backward reads.
+    flows: for each result, which of the active ones its gradient reaches.
     """
 
     traced: Graph
@@ -80,6 +81,7 @@ class Program:
     backward: Half
     active: list[Variable]
     reads: set[Variable]
+    flows: list[set[int]]
     text: str
 
 
@@ -98,6 +100,7 @@ def build(traced: Graph, batch: int, carry: int, ys: int, alive: Variable | None
     graph.results = graph.results[: carry + ys]
     ends = list(zip(made or graph.outs[:carry], graph.outs[:carry], strict=True))
     derived = derive(graph)
+    flows = _flows(graph, derived.wrt, carry)
     graph.outs = [*graph.outs, *derived.saved]
     graph = finish(graph)
     saved = graph.outs[carry + ys :]
@@ -114,7 +117,23 @@ def build(traced: Graph, batch: int, carry: int, ys: int, alive: Variable | None
     forward.carries = [forward.plan.places[v].array for v in graph.inputs[:carry]]
     forward.settle()
     backward.settle()
-    return Program(traced, batch, carry, forward, backward, derived.wrt, reads | needed, text)
+    return Program(traced, batch, carry, forward, backward, derived.wrt, reads | needed, flows, text)
+
+
+def _flows(graph: Graph, wrt: list[Variable], carry: int) -> list[set[int]]:
+    """For each result, by its number in `wrt`, what it depends on, over all steps, in a way that has a gradient."""
+    start: dict[Atom, set[int]] = {v: {i} for i, v in enumerate(wrt)}
+    while True:
+        reached = dict(start)
+        for e in graph.equations:
+            if e.op.vjp is not None:
+                some: set[int] = set().union(*(reached.get(a, set()) for a in e.inputs if isinstance(a, Variable)))
+                reached.update((out, some) for out in e.outs if is_floating(out.dtype))
+        found = [reached.get(atom, set()) if isinstance(atom, Variable) else set() for atom in graph.outs]
+        grown = {v: start.get(v, set()) | of for v, of in zip(graph.inputs[:carry], found, strict=False)}
+        if all(start.get(v, set()) == of for v, of in grown.items()):
+            return found
+        start |= grown
 
 
 def _start(graph: Graph, parts: Parts, batch: int) -> Half:
@@ -153,7 +172,7 @@ def _held(half: Half, atom: Atom) -> Variable:
         return atom
     plan = half.plan
     if not isinstance(atom, Variable) or atom.shape[:1] != (plan.batch,):
-        raise MixesRowsError(f"a y {getattr(atom, 'type', atom)} has no batch of {plan.batch} as its first axis")
+        raise MixesRowsError(f"its y, {getattr(atom, 'type', atom)}, has no batch of {plan.batch} as its first axis")
     like = Variable(atom.type, atom.name or "y")
     shape = atom.shape[1:]
     place = whole(plan.array(("held", like), like.name, "time", prod(shape), like.dtype), shape)

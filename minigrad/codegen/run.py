@@ -129,10 +129,10 @@ class Ahead(Direction):
         half, steps = self.half, len(xs[0])
         space = self.workspace(steps)
         for array, x in zip(half.given, xs, strict=True):
-            space.put(array, np.ascontiguousarray(x).reshape(steps, half.plan.batch, -1))
+            space.put(array, np.ascontiguousarray(x).reshape(steps, half.plan.batch, array.width))
         start = steps if self.reverse else 0
         for array, leaf in zip(half.carries, carry, strict=True):
-            space.arrays[array][start] = leaf.reshape(half.plan.batch, -1)
+            space.arrays[array][start] = leaf.reshape(half.plan.batch, array.width)
         self.products(space, half.parts.before)
         self.loop(self.module.forward, space, self.reverse, False)
         self.products(space, half.parts.after)
@@ -165,9 +165,9 @@ class Back(Direction):
         for array, numbers in self.sums.items():
             space.put(array, numbers)
         for array, g in zip(half.carries, g_carry, strict=True):
-            space.arrays[array][0] = g.reshape(batch, -1)
+            space.arrays[array][0] = g.reshape(batch, array.width)
         for array, g in zip(half.given, g_ys, strict=True):
-            space.put(array, np.ascontiguousarray(g).reshape(ahead.steps, batch, -1))
+            space.put(array, np.ascontiguousarray(g).reshape(ahead.steps, batch, array.width))
         for _, array, *_ in half.norms:
             space.put(array, UNTRACED if norms is None else norms[array])
         self.products(space, half.parts.before)
@@ -217,7 +217,7 @@ class Back(Direction):
 def _looked_up(table: Numbers, index: Numbers) -> Numbers:
     """table [N, ...], index [T, B, K] -> [T, B, K, ...]."""
     low, high = index.min(initial=0), index.max(initial=0)
-    if not 0 <= low <= high < len(table):
+    if not -len(table) <= low <= high < len(table):
         raise ShapeError(f"a look-up in a weight of {len(table)} rows: indices reach from {low} to {high}.")
     return table[index]
 

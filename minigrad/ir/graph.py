@@ -29,6 +29,7 @@ class Variable(Operators):
     """A stand-in for a Tensor: its type is known, its value is not."""
 
     __slots__ = ("is_named", "name", "type")
+    is_known = False
 
     def __init__(self, type_: ArrayType, name: str = "") -> None:
         self.type, self.name = type_, name

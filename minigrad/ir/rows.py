@@ -62,7 +62,7 @@ def kinds_of(graph: Graph, batch: int, given: Mapping[Variable, Kind] | None) ->
             if found == SUMMED and given is None:
                 raise step.refusal("it works across the batch, its axis 0")
             if SUMMED in of_inputs and any(isinstance(k, Rows) for k in of_inputs):
-                raise step.refusal("a sum over the batch meets its rows")
+                raise MixesRowsError("a value is used by rows and as a factor, and its gradient would mix the two")
             kinds.update(zip(e.outs, found if isinstance(found, list) else [found] * len(e.outs), strict=True))
     return kinds
 
@@ -166,7 +166,7 @@ class _Step:
             index = self.given[1]
             if self.given[0] is None and isinstance(index, Rows) and key == ("array",) and not index.folded:
                 return Rows(self.e.outs[0].shape[1:])
-            raise self.refusal("only rows of a weight are looked up by index")
+            raise self.refusal("index arrays look up rows of a weight; within a row use slices and concat")
         if not key or (key[0] is not Ellipsis and key[0] != slice(None)) or self.first().folded:
             raise self.refusal("it picks rows of the batch")
         if key[0] is Ellipsis and sum(k is not None for k in key) - 1 >= self.e.inputs[0].ndim:

@@ -13,7 +13,6 @@ from minigrad.nn.module import Module, Parameter
 from minigrad.ops.index import take
 from minigrad.ops.linalg import linear
 from minigrad.ops.reduce import standardize
-from minigrad.values import Tensor
 
 Array = np.ndarray[Any, Any]
 
@@ -64,7 +63,7 @@ class Embedding(Module):
             ShapeError: if an index is not in 0 .. N - 1.
         """
         indices, n = as_value(indices), len(self.weight)
-        values = np.asarray(indices) if isinstance(indices, Tensor) else np.empty(0)  # a stand-in has none to check
+        values = np.asarray(indices) if indices.is_known else np.empty(0)
         if values.size and not 0 <= values.min() <= values.max() < n:
             raise ShapeError(f"Embedding of {n} rows: indices reach from {values.min()} to {values.max()}.")
         return take(self.weight, indices, axis=0)

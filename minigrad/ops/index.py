@@ -1,6 +1,6 @@
 """Ops that pick elements by position, and put them back: indexing, take, one-hot.
 
-Imports the ground floor, `core`, the kernels and `shape`. `getitem` and `put` are each other's gradient.
+Imports the ground floor, `core`, the kernels, `elementwise` and `shape`. `getitem` and `put` are each other's gradient.
 """
 
 from typing import Any
@@ -11,7 +11,8 @@ from minigrad.arraytype import ArrayType, Shape, normalize_axis
 from minigrad.core import Op, as_value, declare
 from minigrad.errors import DtypeError, ShapeError
 from minigrad.kernels import rows
-from minigrad.ops.shape import reshape
+from minigrad.ops.elementwise import astype, equal
+from minigrad.ops.shape import expand_dims, reshape
 
 ARRAY = "array"  # in a key: the next index array stands here
 Key = tuple[Any, ...]
@@ -92,6 +93,8 @@ def getitem(x: Any, key: Any) -> Any:
 
 
 def _index_arrays(part: Any) -> list[Any]:
+    if isinstance(part, (list, np.ndarray)) and np.asarray(part).dtype.kind == "b":
+        return [as_value(found) for found in np.nonzero(part)]
     value = as_value(np.asarray(part, dtype=np.intp) if isinstance(part, list) and not part else part)
     if value.dtype.kind in "iu":
         return [value]
@@ -140,9 +143,10 @@ def one_hot(indices: Any, num_classes: int, dtype: Any = np.float32) -> Any:
     Raises:
         ShapeError: if an index is not in 0 .. num_classes - 1.
     """
-    value = np.asarray(_integers("one_hot", indices))
-    if value.size and not 0 <= value.min() <= value.max() < num_classes:
+    value = _integers("one_hot", indices)
+    known = np.asarray(value) if value.is_known else np.empty(0)
+    if known.size and not 0 <= known.min() <= known.max() < num_classes:
         raise ShapeError(
-            f"one_hot: indices reach from {value.min()} to {value.max()}, classes from 0 to {num_classes - 1}."
+            f"one_hot: indices reach from {known.min()} to {known.max()}, classes from 0 to {num_classes - 1}."
         )
-    return as_value((value[..., None] == np.arange(num_classes)).astype(dtype))
+    return astype(equal(expand_dims(value, -1), np.arange(num_classes)), dtype)
