@@ -72,11 +72,11 @@ def find(steps: Steps) -> Call:
     types = _types(steps)
     known = _programs[_code(steps.cell) or type(steps.cell), types, steps.alive is None]
     for program in known:
-        found = replay(program.traced, steps.step, len(types))
+        found = replay(program.traced, program.consts, steps.step, len(types))
         if found is not None:
             return Call(program, *found)
     program, values = _make(steps, len(types))
-    found = replay(program.traced, steps.step, len(types))
+    found = replay(program.traced, program.consts, steps.step, len(types))
     same = found is not None and all(_equal(values[v], value) for v, value in found[0].items())
     if found is None or not same:
         raise TraceError("the cell does something else each time it is called")
@@ -121,13 +121,8 @@ def _make(steps: Steps, inputs: int) -> tuple[Program, dict[Variable, Tensor]]:
         raise TraceError(f"its first carry {graph.inputs[0].type} has no batch as its first axis")
     alive = None if steps.alive is None else graph.inputs[inputs - 1]
     ys = len(graph.outs) - n - (n if alive is not None else 0)
-    program = build(graph, graph.inputs[0].shape[0], n, ys, alive)
-    values = dict(graph.consts)
-    for v, value in values.items():
-        program.forward.graph.consts.pop(v, None)
-        graph.consts[v] = value.requires_grad  # type: ignore[assignment]
-    program.forward.lifted = {v: value.numpy() for v, value in program.forward.graph.consts.items()}
-    return program, values
+    values = graph.consts
+    return build(graph, graph.inputs[0].shape[0], n, ys, alive), values
 
 
 def _code(cell: Any) -> Any:

@@ -117,6 +117,17 @@ def odd_ops(w, u, row, table):
     return cell
 
 
+def backwards(w, u):
+    """Slices from the end, of every second one, and flips: strides below 0 and above 1."""
+
+    def cell(h, x):
+        z = mg.tanh(h[:, ::-1] * 0.5 + mg.flip(x @ w, axis=-1) + (h @ u)[:, 2::-1])
+        ends = mg.concat([z[:, 2:0:-1], h[:, :1]], axis=-1)
+        return ends + mg.flip(mg.stack([z, h], axis=1), axis=(1, 2))[:, 0], mg.stack([z, ends], axis=1)[:, ::-1, ::2]
+
+    return cell
+
+
 def folded(w, u):
     """Products of [B, S, H], which fold S into the batch."""
 
@@ -141,5 +152,6 @@ CELLS = {
     "attention": (attention, [*SQUARE, ("B", S, H)], lambda h: h),
     "many_carries": (many_carries, SQUARE, lambda h: tuple(h * (0.1 * i) for i in range(20))),
     "odd_ops": (odd_ops, [*SQUARE, ("B", H), (5, H)], lambda h: h),
+    "backwards": (backwards, SQUARE, lambda h: h),
     "folded": (folded, SQUARE, lambda h: mg.stack([h, h * 0.5, h * 0.2], axis=1)),
 }

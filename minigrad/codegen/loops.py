@@ -105,16 +105,19 @@ class LoopWriter:
         """The element of a place at this loop's indices."""
         assert place is not None
         place = place.broadcast(self.loop.shape)
-        steps = [place.strides[d] for d in self.axes]
+        offset, steps = place.offset, []
+        for letter, axis in zip(self.letters, self.axes, strict=True):
+            step, n = place.strides[axis], self.loop.shape[axis]
+            if step < 0:  # count from the other end: no index may be negative
+                offset, step, letter = offset + step * max(n - 1, 0), -step, f"({self.out.size(n)} - 1 - {letter})"
+            steps.append((step, letter))
         if not steps:
-            return self.out.row(place, self.out.total((place.offset, "")))
-        outer = ((place.offset, ""), *zip(steps[:-1], self.letters, strict=False))
-        key = (place.array, place.at, outer, steps[-1])
+            return self.out.row(place, self.out.total((offset, "")))
+        outer, (step, letter) = ((offset, ""), *steps[:-1]), steps[-1]
+        key = (place.array, place.at, outer, step)
         if key not in self.views:
-            self.views[key] = self._view(place, outer, steps[-1], self.loop.shape[self.axes[-1]])
-        if steps[-1] == 0:
-            return self.views[key]
-        return f"{self.views[key]}[{self.out.total((steps[-1], self.letters[-1]))}]"
+            self.views[key] = self._view(place, outer, step, self.loop.shape[self.axes[-1]])
+        return f"{self.views[key]}[{self.out.total((step, letter))}]" if step else self.views[key]
 
     def _view(self, place: Place, outer: tuple[tuple[int, str], ...], step: int, size: int) -> str:
         """Take a view of what the innermost loop walks along, or the one element that it sees."""

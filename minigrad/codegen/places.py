@@ -65,6 +65,12 @@ class Place:
         shape, strides = ((*v[:axis], *v[axis + 1 :]) for v in (self.shape, self.strides))
         return Place(self.array, self.at, shape, strides, self.offset)
 
+    def flipped(self, axis: int) -> "Place":
+        """The same elements, the last along an axis first."""
+        offset = self.offset + self.strides[axis] * max(self.shape[axis] - 1, 0)
+        strides = (*self.strides[:axis], -self.strides[axis], *self.strides[axis + 1 :])
+        return Place(self.array, self.at, self.shape, strides, offset)
+
     def reshaped(self, shape: Shape) -> "Place":
         """The same elements in another shape; only where `is_contiguous`."""
         return Place(self.array, self.at, shape, contiguous(shape), self.offset)

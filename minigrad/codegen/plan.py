@@ -17,7 +17,7 @@ from minigrad.ir.graph import Atom, Equation, Variable
 from minigrad.ir.hoist import Parts
 from minigrad.ir.rows import REDUCTIONS, Rows
 
-VIEWS = ("reshape", "permute_dims", "broadcast_to", "split", "unstack", "getitem")
+VIEWS = ("reshape", "permute_dims", "broadcast_to", "flip", "split", "unstack", "getitem")
 COPY = OPS["identity"].loop
 RESERVED = set(
     "t b s i j k m n p q old new come go T H D S K M N P Q first last down late traced state np float32 float64 int32 "
@@ -266,6 +266,10 @@ class Plan:
             axes = [a - 1 for a in e.metadata["axes"][1:]]
             shape, strides = (tuple(v[a] for a in axes) for v in (place.shape, place.strides))
             found = [Place(place.array, place.at, shape, strides, place.offset)]
+        elif name == "flip":
+            found = [place]
+            for a in e.metadata["axes"]:
+                found = [found[0].flipped(a - 1 + kind.folded)]
         elif name == "broadcast_to":
             found = [place.broadcast(kind.inner)]
         elif name == "reshape":

@@ -69,13 +69,14 @@ class Half:
 class Program:
     """Everything that is derived from one traced step.
 
-    carry: its number of carry leaves; of xs and ys the same. active: the inputs and consts that a gradient is made for.
+    consts: of each const that the cell closes over, whether it requires a gradient; its value is not kept.
+    carry: the number of carry leaves.  active: the inputs and consts that a gradient is made for.
     reads: the inputs and consts that the backward reads.
     flows: for each result, which of the active ones its gradient reaches.
     """
 
     traced: Graph
-    batch: int
+    consts: dict[Variable, bool]
     carry: int
     forward: Half
     backward: Half
@@ -113,11 +114,15 @@ def build(traced: Graph, batch: int, carry: int, ys: int, alive: Variable | None
         if not needed.isdisjoint(e.outs):
             needed.update(a for a in e.inputs if isinstance(a, Variable))
     text = module_text(forward, backward)
+    consts = {v: value.requires_grad for v, value in traced.consts.items()}
+    forward.lifted = {v: value.numpy() for v, value in graph.consts.items() if v not in consts}
+    for known in (traced, graph):
+        known.consts = {}
     forward.given = [forward.plan.places[v].array for v in graph.inputs[carry:]]
     forward.carries = [forward.plan.places[v].array for v in graph.inputs[:carry]]
     forward.settle()
     backward.settle()
-    return Program(traced, batch, carry, forward, backward, derived.wrt, reads | needed, flows, text)
+    return Program(traced, consts, carry, forward, backward, derived.wrt, reads | needed, flows, text)
 
 
 def _flows(graph: Graph, wrt: list[Variable], carry: int) -> list[set[int]]:

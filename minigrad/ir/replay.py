@@ -3,7 +3,7 @@
 Imports `graph`, and the floors below. A program may not be known by its function: what it closes over may change.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from minigrad.core import Interpreter, Op, interpreting
@@ -23,9 +23,9 @@ class Differs(Exception):  # noqa: N818
 class Replayer(Interpreter):
     """Compares each op with the next equation, and finds out what stands for each const this time."""
 
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: Graph, expected: Mapping[Variable, bool]) -> None:
         self.equations = iter(graph.equations)
-        self.expected: dict[Variable, Any] = dict(graph.consts)
+        self.expected = expected
         self.consts: dict[Variable, Any] = {}
         self.waiting = iter(graph.draws)
         self.draws: dict[Variable, Callable[[], Any]] = {}
@@ -77,11 +77,13 @@ class Replayer(Interpreter):
         return variable
 
 
-def replay(graph: Graph, function: Callable[..., Sequence[Any]], count: int) -> Found | None:
+def replay(
+    graph: Graph, expected: Mapping[Variable, bool], function: Callable[..., Sequence[Any]], count: int
+) -> Found | None:
     """Run `function` on the first `count` inputs of `graph`; return what its consts and draws are now, or None if it
-    does something else. The values of the graph's consts are whether each requires a gradient.
+    does something else. `expected` says of each const whether it requires a gradient.
     """
-    replayer = Replayer(graph)
+    replayer = Replayer(graph, expected)
     try:
         with interpreting(replayer), recording(True):
             outs = function(*graph.inputs[:count])
@@ -90,5 +92,5 @@ def replay(graph: Graph, function: Callable[..., Sequence[Any]], count: int) -> 
                 replayer.compare(x, atom)
     except (Differs, ValueError):
         return None
-    complete = next(replayer.equations, None) is None and len(replayer.consts) == len(graph.consts)
+    complete = next(replayer.equations, None) is None and len(replayer.consts) == len(expected)
     return (replayer.consts, replayer.draws) if complete else None

@@ -12,11 +12,10 @@ Imports `graph` and the floors below. A value of a step is one of
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
-from typing import Any
 
-from minigrad.arraytype import SCALARS, Shape
+from minigrad.arraytype import Shape
 from minigrad.errors import TraceError
-from minigrad.ir.graph import Atom, Equation, Graph, Variable
+from minigrad.ir.graph import Equation, Graph, Variable
 from minigrad.ir.simplify import constant_variables
 
 REDUCTIONS = ("sum", "max", "min", "all", "any")
@@ -144,6 +143,11 @@ class _Step:
             raise self.refusal("it broadcasts the batch")
         return self.like(kind, out.shape)
 
+    def _flip(self) -> Kind:
+        for axis in self.e.metadata["axes"]:
+            self.inner_axis(axis)
+        return self.first()
+
     def _concat(self) -> Kind:
         if None in self.given and any(a.shape[0] != self.e.outs[0].shape[0] for a in self.e.inputs):
             raise self.refusal("a part has no batch")
@@ -200,8 +204,3 @@ class _Step:
         if self.given[1] is not None:
             raise self.refusal("its second factor has the batch where the sum runs")
         return self.like(self.first(), self.e.outs[0].shape)
-
-
-def whole(atom: Atom, constant: Any) -> bool:
-    """Whether an atom is a scalar or one of the constants."""
-    return type(atom) in SCALARS or atom in constant
