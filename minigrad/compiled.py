@@ -51,6 +51,7 @@ class Steps(Protocol):
 # --- finding the program ------------------------------------------------------------------------------------------
 
 _programs: dict[Any, list[Program]] = defaultdict(list)
+_refused: dict[Any, str] = {}
 REMEMBERED = 8  # programs for one function and one set of types
 
 
@@ -63,14 +64,25 @@ class Call:
     draws: dict[Variable, Callable[[], Any]]
 
 
-def find(steps: Steps) -> Call:
+def find(steps: Steps, afresh: bool = True) -> Call:
     """The program for these steps: one made before, if the cell does the same again, else a new one.
 
     Raises:
-        TraceError: with the reason, if the cell cannot be compiled.
+        TraceError: with the reason, if the cell cannot be compiled, or, unless `afresh`, could not be compiled before.
     """
     types = _types(steps)
-    known = _programs[_code(steps.cell) or type(steps.cell), types, steps.alive is None]
+    key = _code(steps.cell) or type(steps.cell), types, steps.alive is None
+    if key in _refused and not afresh:
+        raise TraceError(_refused[key])
+    try:
+        return _found(steps, types, _programs[key])
+    except TraceError as error:
+        _refused[key] = str(error)
+        raise
+
+
+def _found(steps: Steps, types: tuple[ArrayType, ...], known: list[Program]) -> Call:
+    """The first known program that the cell still runs, else a new one, put before them."""
     for program in known:
         found = replay(program.traced, program.consts, steps.step, len(types))
         if found is not None:

@@ -92,7 +92,7 @@ def _compiled(steps: "Steps", every: int | None, strict: bool) -> tuple[list[Ten
     from minigrad import compiled
 
     try:
-        call = compiled.find(steps)
+        call = compiled.find(steps, afresh=strict)
     except TraceError as error:
         return [], str(error).rstrip(".")
     except MinigradError:
