@@ -327,7 +327,11 @@ OPS = st.one_of(
     st.tuples(st.sampled_from(UNARY), st.integers(0, 9)),
     st.tuples(st.sampled_from(BINARY), st.integers(0, 9), st.integers(0, 9)),
     st.tuples(st.sampled_from(ROWS), st.integers(0, 9)),
-    st.tuples(st.sampled_from(["matmul", "linear", "cut", "where", "roll"]), st.integers(0, 9), st.integers(0, 9)),
+    st.tuples(
+        st.sampled_from(["matmul", "linear", "cut", "step", "turn", "where", "roll"]),
+        st.integers(0, 9),
+        st.integers(0, 9),
+    ),
 )
 
 
@@ -346,6 +350,10 @@ def drawn_cell(ops, w, b):
                 made = mg.linear(picked[0] * 0.5 + x, w, b)
             elif name == "cut":
                 made = mg.concat([(picked[0] + h)[:, 1:], (picked[1] + x)[:, :1]], axis=-1)
+            elif name == "step":
+                made = mg.concat([(picked[0] * x)[:, ::2], (picked[1] - h)[:, -1:0:-2]], axis=-1)
+            elif name == "turn":
+                made = (picked[0] + h)[:, ::-1] * picked[1]
             elif name == "where":
                 made = mg.where(picked[0] > picked[1], h, picked[1] * 0.5)
             elif name == "roll":
@@ -358,30 +366,44 @@ def drawn_cell(ops, w, b):
     return cell
 
 
-@settings(max_examples=8, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
-@given(ops=st.lists(OPS, min_size=3, max_size=9), seed=st.integers(0, 999))
-def test_random_cells_agree(ops, seed) -> None:
+def drawn_result(ops, seed, compiled):
+    """Values and gradients of a drawn cell."""
     rng = np.random.default_rng(seed)
-    arrays = [rng.normal(size=shape) for shape in ((3, 3), (3,), (4, 3), (5, 4, 3))]
+    w, b, h, xs = (mg.tensor(rng.normal(size=shape), requires_grad=True) for shape in ((3, 3), (3,), (4, 3), (5, 4, 3)))
     cotangent = rng.normal(size=(5, 4, 3))
+    last, ys = mg.scan(drawn_cell(ops, w, b), h, xs, compiled=compiled)
+    ((ys * cotangent).sum() + (last * cotangent[0]).sum()).backward()
+    grads = [np.zeros(v.shape) if v.grad is None else v.grad.numpy() for v in (w, b, h, xs)]
+    return [last.detach().numpy(), ys.detach().numpy(), *grads]
 
-    def found(compiled):
-        w, b, h, xs = (mg.tensor(a, requires_grad=True) for a in arrays)
-        last, ys = mg.scan(drawn_cell(ops, w, b), h, xs, compiled=compiled)
-        ((ys * cotangent).sum() + (last * cotangent[0]).sum()).backward()
-        return [
-            last.detach(),
-            ys.detach(),
-            *(v.grad if v.grad is not None else mg.zeros(v.shape) for v in (w, b, h, xs)),
-        ]
 
-    wanted, patch = found(False), pytest.MonkeyPatch()
-    with patch.context() as plainly:
+def drawn(examples):
+    """Draw that many cells; the same ones each time."""
+
+    def decorate(test):
+        test = given(ops=st.lists(OPS, min_size=3, max_size=9), seed=st.integers(0, 999))(test)
+        return settings(
+            max_examples=examples, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)
+        )(test)
+
+    return decorate
+
+
+def agree(ops, seed):
+    for ours, theirs in zip(drawn_result(ops, seed, True), drawn_result(ops, seed, False), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-9, atol=1e-9)
+
+
+@drawn(120)
+def test_random_cells_agree_as_plain_python(ops, seed) -> None:
+    with pytest.MonkeyPatch().context() as plainly:
         plainly.setattr(run, "load", plain)
-        for ours, theirs in zip(found(True), wanted, strict=True):
-            np.testing.assert_allclose(ours.numpy(), theirs.numpy(), rtol=1e-9, atol=1e-9)
-    for ours, theirs in zip(found(True), wanted, strict=True):
-        np.testing.assert_allclose(ours.numpy(), theirs.numpy(), rtol=1e-9, atol=1e-9)
+        agree(ops, seed)
+
+
+@drawn(10)
+def test_random_cells_agree_jitted(ops, seed) -> None:
+    agree(ops, seed)
 
 
 def test_a_scan_within_a_cell() -> None:

@@ -231,13 +231,20 @@ def product(a: Numbers, panels: Numbers, out: Numbers) -> None:
     threads.share(len(a), 2 * out.size * a.shape[1], run)
 
 
-_own = threading.local()
+class _Own(threading.local):
+    """One thread's own."""
+
+    def __init__(self) -> None:
+        self.kept: dict[Any, tuple[Numbers, Numbers]] = {}
+
+
+_own = _Own()
 
 
 def _scratch(m: int, dtype: Any) -> tuple[Numbers, Numbers]:
     """This thread's working memory for `outer`."""
-    kept: dict[Any, tuple[Numbers, Numbers]] = _own.__dict__
-    key = f"{m} {dtype}"
+    kept = _own.kept
+    key = m, dtype
     if key not in kept:
         left = np.empty((-(-m // ROWS) * matmul.DEPTH, ROWS), dtype)
         kept[key] = left, np.empty((matmul.GROUP * matmul.DEPTH, COLS), dtype)
