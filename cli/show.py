@@ -22,20 +22,24 @@ PARTS = {
 @click.option("--batch", type=SIZE, default=32, show_default=True, help="B, rows of the batch.")
 @click.option("--input", "input_size", type=SIZE, default=10, show_default=True, help="D, size of x.")
 @click.option("--hidden", type=SIZE, default=64, show_default=True, help="H, size of the carry.")
-def show(cell: str, part: str, batch: int, input_size: int, hidden: int) -> None:
+@click.option("--set", "settings", metavar="KEY=VALUE", multiple=True, help="An option of the cell.")
+def show(cell: str, part: str, batch: int, input_size: int, hidden: int, settings: tuple[str, ...]) -> None:
     """What is derived from one step of CELL.
 
     \b
     minigrad show lstm
     minigrad show gru --backward
+    minigrad show lstm --set peephole=true
     minigrad show lstm --source | less
     """
     import minigrad as mg
-    from minigrad import compiled, recurrence, registry
+    from minigrad import compiled, recurrence
+    from minigrad.config import cell_options, parse_setting
     from minigrad.ir.equations import equations
     from minigrad.ir.graph import name_variables
 
-    module = registry.load("cells", cell)(input_size, hidden)
+    options = cell_options(cell, dict(parse_setting(text) for text in settings))
+    module = mg.nn.Recurrent(cell, input_size, hidden, **options).cells[0]
     xs = mg.zeros((1, batch, input_size))
     steps = recurrence.Steps(module.step, module.initial_carry(batch), xs, None, False)
     graph = compiled.traced(steps)

@@ -46,7 +46,7 @@ def read_toml(path: str | Path) -> Table:
 
 
 def parse_setting(text: str) -> tuple[str, Any]:
-    """`key=value` -> (key, value); the value as TOML reads it, else as text.
+    """`key=value` -> (key, value); the value as TOML reads it, else a number, else text.
 
     Raises:
         UsageError: without a key or an equals sign.
@@ -57,6 +57,10 @@ def parse_setting(text: str) -> tuple[str, Any]:
     try:
         return key.strip(), tomllib.loads(f"v = {value}")["v"]
     except tomllib.TOMLDecodeError:
+        pass
+    try:
+        return key.strip(), float(value)  # .5, which TOML does not take
+    except ValueError:
         return key.strip(), value.strip()
 
 
@@ -86,6 +90,21 @@ def known_options(model: str, task: str, optimizer: str, unroll: str) -> dict[st
         "optimizer": _signature(getattr(optim, OPTIMIZERS[optimizer]), ("params", "lr")),
         "unroll": _signature(registry.load("unrolls", unroll), ()),
     }
+
+
+def cell_options(cell: str, settings: Mapping[str, Any]) -> Table:
+    """The settings as options of a cell.
+
+    Raises:
+        UsageError: for an unknown one, or a value of another type.
+    """
+    known = _signature(registry.load("cells", cell), ("input_size", "hidden_size"))
+    for key in settings:
+        if key not in known:
+            raise UsageError(
+                f"--set: {cell} has no option {key!r}.{did_you_mean(key, known)} Options: {', '.join(known) or 'none'}."
+            )
+    return {key: _typed(f"--set: {key}", value, known[key]) for key, value in settings.items()}
 
 
 class Resolver:

@@ -406,6 +406,13 @@ def test_random_cells_agree_jitted(ops, seed) -> None:
     agree(ops, seed)
 
 
+def test_a_cell_without_any_function() -> None:
+    w, xs = mg.tensor(np.eye(2) * 0.9, requires_grad=True), np.ones((3, 1, 2))
+    mg.scan(lambda h, x: (h @ w + x, None), np.zeros((1, 2)), xs, compiled=True)[0].sum().backward()
+    # h1 = x, h2 = h1 w + x, h3 = h2 w + x: dL/dw = h2ᵀ 1 + h1ᵀ (w 1), with h1 = 1, h2 = 1.9, w 1 = .9
+    np.testing.assert_allclose(w.grad.numpy(), np.full((2, 2), 1.9 + 0.9))
+
+
 def test_a_scan_within_a_cell() -> None:
     w = mg.tensor(np.array([[0.4, -0.3], [0.2, 0.5]]), requires_grad=True)
 

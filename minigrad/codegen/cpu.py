@@ -26,8 +26,7 @@ from numpy import float32, float64, int32, int64
 
 from minigrad.jit import kernel
 from minigrad.kernels.matmul import multiply
-from minigrad.kernels.vector_math import {functions}
-from minigrad.llvm import apart, flush_denormals'''
+{functions}from minigrad.llvm import apart, flush_denormals'''
 FUNCTIONS = "erf32 erf64 exp32 exp64 norm sigmoid32 sigmoid64 tanh32 tanh64".split()
 
 
@@ -36,7 +35,8 @@ def module_text(forward: Any, backward: Any) -> str:
     kernels = [_kernel(forward, "forward"), _kernel(backward, "backward")]
     outline = "\n\n".join(_outline(half, name) for half, name in ((forward, "forward"), (backward, "backward")))
     used = [name for name in FUNCTIONS if any(f"{name}(" in text for text in kernels)]
-    return "\n\n\n".join([HEAD.format(outline=outline, functions=", ".join(used)), *kernels]) + "\n"
+    functions = f"from minigrad.kernels.vector_math import {', '.join(used)}\n" if used else ""
+    return "\n\n\n".join([HEAD.format(outline=outline, functions=functions), *kernels]) + "\n"
 
 
 def _kernel(half: Any, name: str) -> str:

@@ -1,10 +1,11 @@
-"""`Cell` and `Recurrent`: a step, and the layers and directions that run it over time.
+"""`Recurrent`: the layers and directions that run a cell over time.
 
-Imports `layers`, `module` and the floors below; the registry when a cell is named.
+Imports `cell`, `layers`, `module` and the floors below; the registry when a cell is named.
 """
 
 import inspect
 from collections.abc import Iterator
+from copy import copy
 from typing import Any
 
 import numpy as np
@@ -12,35 +13,12 @@ import numpy as np
 from minigrad.arraytype import show
 from minigrad.core import as_value
 from minigrad.errors import ShapeError, UsageError, did_you_mean
+from minigrad.nn.cell import Cell
 from minigrad.nn.layers import Dropout, check_share, check_sizes
 from minigrad.nn.module import Module, Parameter
 from minigrad.ops.shape import concat, expand_dims, stack, unstack
 from minigrad.recurrence import scan
 from minigrad.tree import flatten, paths, unflatten
-
-
-class Cell(Module):
-    """One step of a recurrence: `__init__(input_size, hidden_size, **options)`, `initial_carry`, `step`.
-
-    carry_names: what the leaves of the carry are called in traces, such as ("h", "c"); may be left out.
-    """
-
-    carry_names: tuple[str, ...] = ()
-
-    def __init__(self, input_size: int, hidden_size: int) -> None:
-        """A subclass makes its weights here."""
-
-    def initial_carry(self, batch: int) -> Any:
-        """The carry before the first step: a nest of `[B, ...]`."""
-        raise NotImplementedError(f"{type(self).__name__} has no initial_carry(batch)")
-
-    def step(self, carry: Any, x: Any) -> tuple[Any, Any]:
-        """(carry, x [B, D]) -> (carry, y [B, H])."""
-        raise NotImplementedError(f"{type(self).__name__} has no step(carry, x)")
-
-    def forward(self, carry: Any, x: Any) -> tuple[Any, Any]:
-        """The same as `step`."""
-        return self.step(carry, x)
 
 
 class Recurrent(Module):
@@ -117,12 +95,16 @@ class Recurrent(Module):
             raise ShapeError(f"Recurrent takes xs [T, B, D] with D = {self.input_size}, not {show(xs)}.")
         dtype = np.result_type(xs.dtype, *(p.dtype for p in self.parameters()))
         carries, structure = self._carries(state, xs.shape[1], dtype)
+        for cell in self.cells if state is None else ():
+            cell.begin()
         for layer in range(self.num_layers):
             outs = []
             for i in range(layer * self.directions, (layer + 1) * self.directions):
                 backwards = (i % self.directions == 1) != self.reverse
+                # One with a mask is copied, so that a backward that runs the step again finds this sequence's mask.
+                cell = copy(self.cells[i]) if self.cells[i].recurrent_dropout else self.cells[i]
                 carry, ys = scan(
-                    self.cells[i].step,
+                    cell.step,
                     unflatten(structure, carries[i]),
                     xs,
                     lengths=lengths,
