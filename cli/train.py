@@ -30,6 +30,8 @@ PROGRESS = ("auto", "bar", "lines", "none")
 @click.option("--clip", type=float, help="Largest gradient norm.  [1]")
 @click.option("--seed", type=int, help="Of weights and data.  [0]")
 @click.option("--unroll", help="How far a gradient goes back in time.  [full]")
+@click.option("--window", type=int, metavar="K", help="Steps that a gradient goes back; with --unroll tbptt.")
+@click.option("--patience", type=int, metavar="N", help="Stop after N steps without a better loss.")
 @click.option("--device", help="Where to compute: cpu.")
 @click.option("--trace", help="off, params or time: which gradient norms are kept.  [time]")
 @click.option("--out", help="Folder of the new run.  [runs/MODEL-TASK-N]")
@@ -63,13 +65,16 @@ def train(
 
     given = {key: value for key, value in options.items() if value is not None}
     task = given.pop("task", None)
+    if "window" in given:
+        given["unroll.window"] = given.pop("window")
     if resume is not None:
         forbidden = [
             name
             for name, value in (("MODEL", model), ("--task", task), ("--config", config_file), ("--out", out))
             if value
         ]
-        forbidden += ["--set"] * bool(settings) + [f"--{key}" for key in given if key != "steps"]
+        forbidden += ["--set"] * bool(settings)
+        forbidden += [f"--{key.removeprefix('unroll.')}" for key in given if key != "steps"]
         config = _resumed(resume, forbidden, given.get("steps"))
     else:
         config = resolve(

@@ -95,7 +95,7 @@ from minigrad.ops.shape import (
 )  # fmt: skip
 from minigrad.random import seed
 from minigrad.recurrence import scan
-from minigrad.tracing import trace
+from minigrad.tracing import no_trace, trace
 from minigrad.values import Tensor
 from minigrad.weights import load_weights, save
 

@@ -21,7 +21,7 @@ from minigrad.ir.graph import Graph, Variable
 from minigrad.ir.replay import replay
 from minigrad.ir.trace import trace
 from minigrad.jit import compiling_for
-from minigrad.mode import is_recording, no_grad
+from minigrad.mode import is_recording, no_grad, recording
 from minigrad.tape import Node
 from minigrad.tracing import ScanTrace
 from minigrad.tree import paths
@@ -75,7 +75,8 @@ def find(steps: Steps, afresh: bool = True) -> Call:
     if key in _refused and not afresh:
         raise TraceError(_refused[key])
     try:
-        return _found(steps, types, _programs[key])
+        with recording(True):  # a program has its backward, wherever it was first asked for
+            return _found(steps, types, _programs[key])
     except TraceError as error:
         _refused[key] = str(error)
         raise

@@ -19,13 +19,15 @@ OPTIMIZERS = {"sgd": "SGD", "rmsprop": "RMSprop", "adam": "Adam", "adamw": "Adam
 # What each top-level key holds. The model and the task are named by `name` in their tables.
 KEYS: dict[str, type] = {
     "steps": int, "batch": int, "length": int, "hidden": int, "layers": int, "bidirectional": bool, "lr": float,
-    "clip": float, "seed": int, "device": str, "trace": str,
+    "clip": float, "seed": int, "device": str, "trace": str, "patience": int,
 }  # fmt: skip
 DEFAULTS: Table = {
     "batch": 32, "hidden": 128, "layers": 1, "bidirectional": False, "lr": 1e-3, "clip": 1.0, "seed": 0,
     "device": "cpu", "trace": "time",
 }  # fmt: skip
-SIZES = {"steps": 10**9, "batch": 10**6, "length": 10**7, "hidden": 10**5, "layers": 1000}
+MODEL_KEYS = ("hidden", "layers", "bidirectional")  # that a model's `build` may ask for by name
+TRAINING: dict[str, type] = {"clip_value": float, "noise": float}  # of the table [optimizer], for all of them
+SIZES = {"patience": 10**9, "steps": 10**9, "batch": 10**6, "length": 10**7, "hidden": 10**5, "layers": 1000}
 CHOICES = {"device": ("cpu",), "trace": ("off", "params", "time")}
 UNSOLVABLE_STEPS = 1000  # where a task does not say when it is solved
 NAMED_BY = {"optimizer": "adam", "unroll": "full"}  # tables that a top-level option names, with the default
@@ -83,11 +85,11 @@ def known_options(model: str, task: str, optimizer: str, unroll: str) -> dict[st
 
     is_cell = model in registry.names("cells")
     target = registry.load("cells" if is_cell else "models", model)
-    skip = ("input_size", "hidden_size") if is_cell else ("task",)
+    skip = ("input_size", "hidden_size") if is_cell else ("task", *MODEL_KEYS)
     return {
         "model": _signature(target, skip) | ({"dropout": float} if is_cell else {}),
         "task": _signature(registry.load("tasks", task), ("length",)),
-        "optimizer": _signature(getattr(optim, OPTIMIZERS[optimizer]), ("params", "lr")),
+        "optimizer": _signature(getattr(optim, OPTIMIZERS[optimizer]), ("params", "lr")) | TRAINING,
         "unroll": _signature(registry.load("unrolls", unroll), ()),
     }
 
@@ -159,6 +161,13 @@ class Resolver:
         if len(homes) > 1:
             raise UsageError(
                 f"{source}: {key!r} is an option of {' and of '.join(homes)}. Say {homes[0]}.{key}, for example."
+            )
+        if dot and table in TABLES:
+            mine = ", ".join(self.known[table]) or "none"
+            raise UsageError(
+                f"{source}: the {table} {self.names[table]!r} has no option {name!r}."
+                f"{did_you_mean(name, self.known[table])} Its options: {mine}."
+                + (f" There are also: {', '.join(registry.names('unrolls'))}." if table == "unroll" else "")
             )
         everything = [
             *KEYS,

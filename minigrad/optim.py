@@ -10,9 +10,11 @@ from typing import Any
 
 import numpy as np
 
+from minigrad import random
 from minigrad.errors import DivergedError, UsageError, WeightsError
 from minigrad.mode import no_grad
 from minigrad.nn.module import Parameter
+from minigrad.ops.elementwise import clip
 from minigrad.values import Tensor
 
 Array = np.ndarray[Any, Any]
@@ -163,6 +165,24 @@ class AdamW(Adam):
         weight_decay: float = 0.01,
     ) -> None:
         super().__init__(params, lr, betas, eps, weight_decay)
+
+
+def clip_grad_value(params: Iterable[Parameter], limit: float) -> None:
+    """Cut every element of every gradient off at ±`limit`: unlike clipping by norm, this turns the direction."""
+    with no_grad():
+        for p in params:
+            if p.grad is not None:
+                p.grad = clip(p.grad, -limit, limit)
+
+
+def add_grad_noise(params: Iterable[Parameter], eta: float, step: int, gamma: float = 0.55) -> None:
+    """Add normal noise of variance eta / (1 + step)^gamma to every gradient (Neelakantan et al. 2015)."""
+    deviation = sqrt(eta / (1 + step) ** gamma)
+    with no_grad():
+        for p in params:
+            if p.grad is not None:
+                noise = random.generator().standard_normal(p.shape, dtype=np.float32)
+                p.grad = p.grad + (deviation * noise).astype(p.dtype)
 
 
 def clip_grad_norm(params: Iterable[Parameter], max_norm: float) -> float:

@@ -75,6 +75,17 @@ tracing = _Tracing()
 
 
 @contextmanager
+def no_trace(on: bool = True) -> Iterator[None]:
+    """Let scans within the block leave no trace; `on=False`: let them."""
+    before = tracing.active
+    tracing.active = [] if on else before
+    try:
+        yield
+    finally:
+        tracing.active = before
+
+
+@contextmanager
 def trace() -> Iterator[Trace]:
     """Keep, for each scan within the block, the norms of its carries and of their gradients at every step."""
     made = Trace()

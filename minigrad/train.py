@@ -3,7 +3,6 @@
 Imports the library below it. A run ends solved, finished, interrupted or diverged; see `Run.status`.
 """
 
-import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -13,61 +12,22 @@ from typing import Any
 
 import numpy as np
 
-from minigrad import __version__, checkpoint, nn, optim, random, registry
+from minigrad import __version__, checkpoint, optim, random, registry
 from minigrad.batch import Batch
-from minigrad.config import OPTIMIZERS, Table, make_task
+from minigrad.config import OPTIMIZERS, TRAINING, Table, make_task
+from minigrad.curves import first_not_finite, short, time_grad_norm
+from minigrad.eager import tensor
 from minigrad.errors import DivergedError, PluginError, ScanError, UsageError
 from minigrad.mode import no_grad
+from minigrad.models import build_model, check_memory
 from minigrad.objective import make_loss, measure_accuracy
-from minigrad.tracing import ScanTrace, trace
-from minigrad.tree import paths
+from minigrad.tracing import trace
+from minigrad.tree import flatten, tree_map, unflatten
 
 Record = dict[str, Any]
 CHECKPOINT_SECONDS = 10.0
 MOST_STEPS = 20_000  # of a run that stops when the task is solved
 RECENT = 20  # batches that a loss or accuracy is averaged over before a task counts as solved
-
-
-class SequenceModel(nn.Module):
-    """A recurrent layer and a readout: xs [T, B, D] -> outputs [T, B, O]."""
-
-    def __init__(self, cell: str, task: Any, config: Table) -> None:
-        options = {k: v for k, v in config["model"].items() if k != "name"}
-        self.recurrent = nn.Recurrent(
-            cell,
-            task.input_size,
-            config["hidden"],
-            num_layers=config["layers"],
-            bidirectional=config["bidirectional"],
-            **options,
-        )
-        self.readout = nn.Linear(self.recurrent.output_size, task.output_size)
-
-    def forward(self, xs: Any, state: Any = None, lengths: Any = None) -> tuple[Any, Any]:
-        """(outputs [T, B, O], state)."""
-        ys, state = self.recurrent(xs, state, lengths)
-        return self.readout(ys), state
-
-
-def build_model(config: Table, task: Any) -> nn.Module:
-    """The model that a configuration names: a cell with a readout, or what a model plugin builds."""
-    name = config["model"]["name"]
-    if name in registry.names("cells"):
-        return SequenceModel(name, task, config)
-    return registry.load("models", name)(task, **{k: v for k, v in config["model"].items() if k != "name"})
-
-
-def check_memory(config: Table, steps: int, task: Any) -> None:
-    """Raise UsageError if weights and the tape of one batch would clearly not fit into this machine's memory."""
-    hidden, layers = config["hidden"], config["layers"] * (1 + config["bidirectional"])
-    weights = 4 * hidden * (2 * hidden + task.input_size) * layers * 4 * 6  # value, gradient, two moments, two drawn
-    tape = steps * config["batch"] * (20 * hidden * layers + 2 * (task.input_size + task.output_size)) * 4
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    if weights + tape > memory:
-        raise UsageError(
-            f"hidden {hidden}, layers {config['layers']}, batch {config['batch']} over {steps} steps need about "
-            f"{(weights + tape) / 2**30:.0f} GiB, this machine has {memory / 2**30:.0f}. Make one of them smaller."
-        )
 
 
 class Run:
@@ -78,16 +38,22 @@ class Run:
         random.seed(config["seed"])
         self.rng = np.random.default_rng(config["seed"])
         self.task = make_task(registry.load("tasks", config["task"]["name"]), config)
+        position = getattr(self.task, "position", None)
         length = self.task.batch(np.random.default_rng(0), 1).xs.shape[0]
+        if position is not None:
+            self.task.position = position
         check_memory(config, length, self.task)
-        self.model = build_model(config, self.task)
-        options = {k: v for k, v in config["optimizer"].items() if k != "name"}
+        self.model: Any = build_model(config, self.task)
+        options = {k: v for k, v in config["optimizer"].items() if k != "name" and k not in TRAINING}
         kind = getattr(optim, OPTIMIZERS[config["optimizer"]["name"]])
         self.optimizer = kind(self.model.parameters(), lr=config["lr"], **options)
-        self.unroll = registry.load("unrolls", config["unroll"]["name"])()
+        options = {k: v for k, v in config["unroll"].items() if k != "name"}
+        self.unroll = registry.load("unrolls", config["unroll"]["name"])(**options)
         self.loss = make_loss(self.task.loss)
         self.recent: deque[tuple[float, float | None]] = deque(maxlen=RECENT)
         self.step, self.seconds = 0, 0.0
+        self.state: Any = None  # that the next batch goes on from, where a task's sequences are longer than a batch
+        self.best, self.best_step = float("inf"), 0
         self.solved = False
         self.status = "finished"
 
@@ -99,11 +65,14 @@ class Run:
             return
         arrays = {f"model.{name}": a for name, a in self.model.state_dict().items()}
         arrays |= {f"optimizer.{name}": a for name, a in self.optimizer.state_dict().items()}
+        arrays |= {f"state.{i}": np.asarray(leaf) for i, leaf in enumerate(flatten(self.state)[0])}
         state = {
             "step": self.step,
             "seconds": self.seconds,
             "solved": self.solved,
             "recent": list(self.recent),
+            "best": [self.best, self.best_step],
+            "position": getattr(self.task, "position", None),
             "data": self.rng.bit_generator.state,
             "random": random.get_state(),
             "version": __version__,
@@ -122,10 +91,22 @@ class Run:
             part.load_state_dict({k.removeprefix(prefix): a for k, a in arrays.items() if k.startswith(prefix)})
         self.step, self.seconds, self.solved = state["step"], state["seconds"], state["solved"]
         self.recent.extend((loss, accuracy) for loss, accuracy in state["recent"])
+        self.best, self.best_step = state["best"]
+        carried = [tensor(arrays[f"state.{i}"]) for i in range(sum(k.startswith("state.") for k in arrays))]
+        if carried:
+            self.state = unflatten(self._state_structure(), carried)
+        if state["position"] is not None:
+            self.task.position = state["position"]
         self.rng.bit_generator.state = state["data"]
         random.set_state(state["random"])
         checkpoint.cut_metrics(self.folder, self.step)
         return True
+
+    def _state_structure(self) -> Any:
+        """How the model's state is put together."""
+        batch = self.task.batch(np.random.default_rng(0), 1)
+        with no_grad():
+            return flatten(self.model(batch.xs[:1])[1])[1]
 
     # --- training ---
 
@@ -139,6 +120,7 @@ class Run:
         began = time.monotonic() - self.seconds
         saved = time.monotonic()
         try:
+            patience = self.config.get("patience")
             total, until_solved = self.config.get("steps", MOST_STEPS), "steps" not in self.config
             while self.step < total and not (until_solved and self.solved):
                 record = self._one_step()
@@ -149,6 +131,9 @@ class Run:
                 yield record
                 if stop():
                     self.status = "interrupted"
+                    break
+                if patience is not None and self._waited() >= patience:
+                    self.status = "solved" if self.solved else "finished"
                     break
                 if time.monotonic() - saved > CHECKPOINT_SECONDS:
                     self.save()
@@ -169,7 +154,7 @@ class Run:
         self.optimizer.zero_grad()
         with trace() if self.config["trace"] == "time" else nullcontext() as traced:
             try:
-                loss, ys = self.unroll.run(self.model, batch, self.loss)
+                loss, ys, state = self.unroll.run(self.model, batch, self.loss, self._carried(batch))
             except ScanError as error:  # what a cell gives back is its author's affair
                 raise PluginError(f"the model {self.config['model']['name']!r}: {error}") from error
         named = dict(self.model.named_parameters())
@@ -178,7 +163,8 @@ class Run:
         }
         if not np.isfinite(loss.item()) or not np.isfinite(sum(squares.values())):
             raise DivergedError(self._diagnosis(batch, loss.item()))
-        norm = optim.clip_grad_norm(list(named.values()), self.config["clip"])
+        self.state = self._kept(state) if batch.starts is not None else None
+        norm = self._temper(list(named.values()))
         self.optimizer.step()
         self.step += 1
         accuracy = measure_accuracy(self.task, ys, batch)
@@ -188,10 +174,46 @@ class Run:
         if accuracy is not None:
             record["accuracy"] = accuracy
         if self.config["trace"] != "off":
-            record["param_grad_norm"] = {n: _short(np.sqrt(square)) for n, square in squares.items()}
+            record["param_grad_norm"] = {n: short(np.sqrt(square)) for n, square in squares.items()}
         if traced is not None:
             record["time_grad_norm"] = time_grad_norm(self.model, traced.scans)
         return record
+
+    def _carried(self, batch: Batch) -> Any:
+        """The state that this batch goes on from: that of the last one, but for the rows that start anew."""
+        if batch.starts is None or self.state is None:
+            return None
+        return self.model.reset(self.state, batch.starts)
+
+    def _kept(self, state: Any) -> Any:
+        """The state for the next batch, cut off from this one's tape."""
+        if state is None or any(getattr(m, "reads_ahead", False) for m in self.model.modules()):
+            raise UsageError(
+                f"the task {self.config['task']['name']} hands out one long sequence batch by batch; a model that "
+                "reads each batch from its end too, or keeps no state, cannot follow."
+            )
+        return tree_map(lambda leaf: leaf.detach(), state)
+
+    def _temper(self, parameters: list[Any]) -> float:
+        """Add noise to the gradients and clip them, as the configuration says; return their norm before clipping."""
+        settings = self.config["optimizer"]
+        if noise := settings.get("noise", 0.0):
+            optim.add_grad_noise(parameters, noise, self.step)
+        if "clip_value" in settings:
+            norm = optim.clip_grad_norm(parameters, float("inf"))
+            optim.clip_grad_value(parameters, settings["clip_value"])
+            optim.clip_grad_norm(parameters, self.config["clip"])
+            return norm
+        return optim.clip_grad_norm(parameters, self.config["clip"])
+
+    def _waited(self) -> int:
+        """Steps since the loss was last better than ever: the held-out one, where the task has such a part."""
+        if self.step % RECENT == 0:
+            held_out = hasattr(self.task, "test_batch")
+            loss = evaluate(self, batches=1)["loss"] if held_out else self.average_loss
+            if loss < self.best:
+                self.best, self.best_step = loss, self.step
+        return self.step - self.best_step
 
     def _judge(self) -> None:
         verdict = getattr(self.task, "solved", None)
@@ -243,46 +265,11 @@ class Run:
         }
 
 
-def scan_names(model: nn.Module, scans: list[ScanTrace]) -> list[list[str]]:
-    """A name for each carry leaf of each scan: `l0.h`, `l0.c`, `l0_reverse.h`."""
-    places, leaves = [f"scan{i}" for i in range(len(scans))], [len(s.carry_norm) for s in scans]
-    layers = [m for m in model.modules() if isinstance(m, nn.Recurrent)]
-    if len(layers) == 1 and len(layers[0].cells) == len(scans):
-        places = [name for name, _ in layers[0].children()][: len(scans)]
-        own = layers[0].cells[0].carry_names
-        if len(own) == leaves[0]:
-            return [[f"{place}.{name}" for name in own] for place in places]
-    return [
-        [f"{place}.{leaf}" for leaf in paths((tuple, range(n), (None,) * n), "carry")]
-        for place, n in zip(places, leaves, strict=True)
-    ]
-
-
-def time_grad_norm(model: nn.Module, scans: list[ScanTrace]) -> dict[str, list[float]]:
-    """For each carry leaf the norm over batch and units of dL/d carry_t, one figure a time step."""
-    return {
-        name: [_short(x) for x in np.sqrt(np.square(norms).sum(axis=1))]
-        for names, scan in zip(scan_names(model, scans), scans, strict=True)
-        for name, norms in zip(names, scan.carry_grad_norm, strict=True)
-    }
-
-
-def first_not_finite(scans: list[ScanTrace], field: str, *, last: bool) -> int | None:
-    """The first (or last) time step at which a trace's figures are not finite."""
-    steps = [
-        int(t) for s in scans for norms in getattr(s, field) for t in np.nonzero(~np.isfinite(norms).all(axis=1))[0]
-    ]
-    return (max(steps) if last else min(steps)) if steps else None
-
-
-def _short(x: Any) -> float:
-    return float(f"{float(x):.6g}")
-
-
 def evaluate(run: Run, *, batches: int = 20) -> Record:
     """Loss and accuracy on fresh data (from the held-out part, where the task has one), nothing learned."""
     rng = np.random.default_rng([run.config["seed"], 1])
     draw = getattr(run.task, "test_batch", run.task.batch)
+    position = getattr(run.task, "position", None)
     run.model.eval()
     losses, accuracies = [], []
     with no_grad():
@@ -291,6 +278,8 @@ def evaluate(run: Run, *, batches: int = 20) -> Record:
             ys, _ = run.model(batch.xs, lengths=batch.lengths)
             losses.append(run.loss(ys, batch).item())
             accuracies.append(measure_accuracy(run.task, ys, batch))
+    if position is not None:
+        run.task.position = position
     some = [a for a in accuracies if a is not None]
     return {
         "loss": float(np.mean(losses)),

@@ -9,10 +9,10 @@ import minigrad as mg
 class Full:
     """One forward over the whole sequence, one backward."""
 
-    def run(self, model: Any, batch: mg.Batch, loss: Callable[[Any, mg.Batch], Any]) -> tuple[Any, Any]:
-        """Add the gradients up in the parameters; return (loss, outputs)."""
-        ys, _ = model(batch.xs, lengths=batch.lengths)
+    def run(self, model: Any, batch: mg.Batch, loss: Callable[[Any, mg.Batch], Any], state: Any) -> tuple[Any, ...]:
+        """Add the gradients up in the parameters; return (loss, outputs, state)."""
+        ys, state = batch.feed(model, state)
         value = loss(ys, batch)
         if mg.isfinite(value):
             value.backward()
-        return value, ys
+        return value, ys, state

@@ -406,6 +406,18 @@ def test_random_cells_agree_jitted(ops, seed) -> None:
     agree(ops, seed)
 
 
+def test_a_program_made_without_a_tape_has_its_backward() -> None:
+    w = mg.tensor(np.eye(2) * 0.8, requires_grad=True)
+
+    def scan():
+        return mg.scan(lambda h, x: (mg.tanh(h @ w) + x, None), np.ones((1, 2)), np.ones((3, 1, 2)), compiled=True)[0]
+
+    with mg.no_grad():
+        scan()
+    scan().sum().backward()
+    assert (w.grad.numpy() > 0.1).all()
+
+
 def test_a_cell_without_any_function() -> None:
     w, xs = mg.tensor(np.eye(2) * 0.9, requires_grad=True), np.ones((3, 1, 2))
     mg.scan(lambda h, x: (h @ w + x, None), np.zeros((1, 2)), xs, compiled=True)[0].sum().backward()

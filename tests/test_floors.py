@@ -18,7 +18,7 @@ FLOORS = [
      "codegen.program", "codegen.workspace", "codegen.run"],
     ["tracing", "compiled", "recurrence", "batch", "weights", "api"],
     ["nn.module", "nn.layers", "nn.losses", "registry", "nn.cell", "nn.recurrent", "nn", "optim", "check", "config", "checkpoint",
-     "objective", "train"],
+     "objective", "curves", "models", "train"],
 ]  # fmt: skip
 ORDER = {name: (floor, place) for floor, names in enumerate(FLOORS) for place, name in enumerate(names)}
 

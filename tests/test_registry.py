@@ -29,7 +29,7 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 def test_names_are_listed_without_importing(install) -> None:
     install("loud", "fixture_loud", "raise RuntimeError('imported!')", "[minigrad.tasks]\nloud = fixture_loud:Task\n")
     assert registry.names("tasks") == ["adding", "charlm", "copy", "loud"]
-    assert registry.names("models") == ["gru", "lstm", "rnn"]
+    assert registry.names("models") == ["gru", "jordan", "lstm", "rnn"]
     assert "fixture_loud" not in sys.modules
 
 

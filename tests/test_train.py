@@ -129,6 +129,50 @@ def test_trace_options_change_what_is_kept_and_nothing_else(tmp_path: Path) -> N
     assert losses[0] == losses[1] == losses[2]
 
 
+def test_a_stateful_task_reads_on_and_its_rows_start_one_by_one(tmp_path: Path) -> None:
+    (tmp_path / "t.txt").write_text("abcdefghij" * 12)
+    task = mg.registry.load("tasks", "charlm")(5, str(tmp_path / "t.txt"), stateful=True)
+    rng = np.random.default_rng(0)
+    first, *rest = [task.batch(rng, 4) for _ in range(30)]
+    assert first.starts.all()
+    before = first
+    for batch in rest:
+        on = ~batch.starts
+        np.testing.assert_array_equal(batch.xs[0, on].argmax(-1), before.targets[-1, on])
+        before = batch
+    assert any(0 < batch.starts.sum() < 4 for batch in rest)
+
+
+def test_carried_state_is_that_of_the_batch_before_and_survives_a_resume(in_folder: Path) -> None:
+    (in_folder / "t.txt").write_text("abcdefghij" * 12)
+    config = resolve("lstm", "charlm", options={"steps": 6, "hidden": 6, "batch": 3, "length": 5},
+                     settings={"text": str(in_folder / "t.txt"), "stateful": True, "noise": 0.01, "clip_value": 0.02})  # fmt: skip
+    whole = list(Run(config, None).records())
+    for n in (1, 3):
+        (in_folder / f"b{n}").mkdir()
+        run = run_in(in_folder / f"b{n}", config)
+        seen = iter(range(n))
+        list(run.records(lambda: next(seen, None) == n - 1))
+        again = Run(config, in_folder / f"b{n}")
+        again.restore()
+        rest = list(again.records())
+        assert [r["loss"] for r in rest] == [r["loss"] for r in whole[n:]]
+    assert any(leaf.numpy().any() for leaf in again.state)
+    config["bidirectional"] = True
+    with pytest.raises(UsageError, match="cannot follow"):
+        list(Run(config, None).records())
+
+
+def test_patience_ends_a_run_that_no_longer_gets_better() -> None:
+    config = resolve("rnn", "adding", options={"steps": 500, "hidden": 2, "batch": 2, "length": 3, "patience": 40,
+                                               "lr": 1e-9})  # fmt: skip
+    run = Run(config, None)
+    steps = len(list(run.records()))
+    assert steps < 500
+    assert steps - run.best_step == 40
+    assert run.status == "finished"
+
+
 @pytest.mark.parametrize("stopped_at", [1, 4])
 def test_a_resumed_run_ends_with_the_same_bits(tmp_path: Path, stopped_at: int) -> None:
     config = resolve("lstm", "copy", options={"steps": 8, "hidden": 6, "batch": 4, "length": 3, "layers": 2},
@@ -212,8 +256,8 @@ def test_options_beat_settings_beat_the_file_beats_advice() -> None:
     [
         ({"settings": {"chorno": 3}}, "Did you mean 'chrono'"),
         ({"settings": {"chrono": "x"}}, "chrono must be an integer"),
-        ({"settings": {"model.lr": 3}}, "no option 'model.lr'"),
-        ({"file": {"model": {"hidden_size": 3}}}, "no option 'model.hidden_size'"),
+        ({"settings": {"model.lr": 3}}, "has no option 'lr'"),
+        ({"file": {"model": {"hidden_size": 3}}}, "has no option 'hidden_size'"),
         ({"file": {"steps": 1.5}}, "steps must be an integer"),
         ({"file": {"bidirectional": 1}}, "true or false"),
         ({"settings": {"betas": 0.9}}, "betas must be a list of 2"),

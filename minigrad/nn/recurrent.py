@@ -16,6 +16,7 @@ from minigrad.errors import ShapeError, UsageError, did_you_mean
 from minigrad.nn.cell import Cell
 from minigrad.nn.layers import Dropout, check_share, check_sizes
 from minigrad.nn.module import Module, Parameter
+from minigrad.ops.elementwise import where
 from minigrad.ops.shape import concat, expand_dims, stack, unstack
 from minigrad.recurrence import scan
 from minigrad.tree import flatten, paths, unflatten
@@ -68,6 +69,11 @@ class Recurrent(Module):
         """Last size of ys: what the cells of one layer give together."""
         return self.directions * getattr(self.cells[0], "output_size", self.hidden_size)
 
+    @property
+    def reads_ahead(self) -> bool:
+        """Whether an output depends on later steps, so that a sequence cannot be read piece by piece."""
+        return self.directions == 2 or self.reverse
+
     def children(self) -> Iterator[tuple[str, Module]]:
         """The cells, named by layer and direction."""
         for i, cell in enumerate(self.cells):
@@ -118,6 +124,16 @@ class Recurrent(Module):
                 xs = self.dropout(xs)
         together = stack if len(carries) > 1 else lambda leaves: expand_dims(leaves[0], 0)
         return xs, unflatten(structure, [together(leaves) for leaves in zip(*carries, strict=True)])
+
+    def reset(self, state: Any, rows: Any) -> Any:
+        """The state with the rows of the batch that `rows` [B] names set back to the beginning."""
+        leaves, _ = flatten(state)
+        rows = np.asarray(rows, bool)
+        fresh, structure = self._carries(None, len(rows), leaves[0].dtype)
+        together = [stack(leaves) for leaves in zip(*fresh, strict=True)]
+        shape = [(1, len(rows), *[1] * (leaf.ndim - 2)) for leaf in leaves]
+        pairs = zip(together, leaves, shape, strict=True)
+        return unflatten(structure, [where(rows.reshape(s), new, old) for new, old, s in pairs])
 
     def _carries(self, state: Any, batch: int, dtype: Any) -> tuple[list[list[Any]], Any]:
         """The first carry of every cell as leaves, and their structure."""

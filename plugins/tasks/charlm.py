@@ -1,7 +1,8 @@
 """Character language model: given the characters so far, what comes next? (Graves 2013, section 3.)
 
 Reads any UTF-8 text, `text=FILE`; without one, Python's own language reference, which every CPython carries. The last
-tenth of the text is held out. Loss in nats a character; bits are loss / ln 2.
+tenth of the text is held out. Loss in nats a character; bits are loss / ln 2. With `stateful` each row of the batch reads
+on where it stopped, and the model's state goes with it; at the end of the text the row starts somewhere else, afresh.
 """
 
 from pathlib import Path
@@ -44,8 +45,10 @@ class CharLM:
     loss = "cross_entropy"
     symbol = "character"
 
-    def __init__(self, length: int = 50, text: str = "") -> None:
+    def __init__(self, length: int = 50, text: str = "", stateful: bool = False) -> None:
         self.length = length
+        if stateful:
+            self.position: list[int] = []  # where in the text each row reads on
         content = read_text(text)
         self.alphabet = "".join(sorted(set(content)))
         name = text or "the language reference"
@@ -69,18 +72,24 @@ class CharLM:
         self.baseline = float(-(share[share > 0] * np.log(share[share > 0])).sum())
         self.suggests: dict[str, Any] = {"lr": 5e-3, "steps": 1000, "forget_bias": 1.0}
 
-    def _windows(self, codes: np.ndarray[Any, Any], rng: np.random.Generator, size: int) -> mg.Batch:
-        starts = rng.integers(0, len(codes) - self.length, size)
-        window = codes[starts + np.arange(self.length + 1)[:, None]]
-        return mg.Batch(np.eye(self.input_size, dtype=np.float32)[window[:-1]], window[1:])
+    def _windows(self, codes: np.ndarray[Any, Any], at: np.ndarray[Any, Any], starts: Any = None) -> mg.Batch:
+        window = codes[at + np.arange(self.length + 1)[:, None]]
+        return mg.Batch(np.eye(self.input_size, dtype=np.float32)[window[:-1]], window[1:], starts=starts)
 
     def batch(self, rng: np.random.Generator, size: int) -> mg.Batch:
         """xs [length, B, characters], targets [length, B]: windows of the part that training sees."""
-        return self._windows(self.seen, rng, size)
+        last = len(self.seen) - self.length
+        if not hasattr(self, "position"):
+            return self._windows(self.seen, rng.integers(0, last, size))
+        at = np.array(self.position if len(self.position) == size else [last] * size)
+        starts = at >= last
+        at[starts] = rng.integers(0, last, starts.sum())
+        self.position = (at + self.length).tolist()
+        return self._windows(self.seen, at, starts)
 
     def test_batch(self, rng: np.random.Generator, size: int) -> mg.Batch:
         """The same, from the part that is held out."""
-        return self._windows(self.held_out, rng, size)
+        return self._windows(self.held_out, rng.integers(0, len(self.held_out) - self.length, size))
 
     def sample(self, model: Any, rng: np.random.Generator, count: int, start: str = "\n") -> str:
         """Draw `count` characters, each from the model's distribution given all before it."""
