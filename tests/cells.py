@@ -94,6 +94,27 @@ def attention(w, u, memory):
     return cell
 
 
+def additive(w, u, memory, v):
+    """Bahdanau's attention: what is made of the memory alone has weights of its own, and so has a constant row."""
+
+    def cell(h, x):
+        found = mg.tanh(mg.expand_dims(h @ u, 1) + mg.linear(memory, v))
+        context = mg.reshape(mg.expand_dims(mg.softmax(found.sum(axis=-1)), 1) @ memory, h.shape)
+        return mg.tanh(context + x @ w + (memory[:, 0] * 0.5) @ u), None
+
+    return cell
+
+
+def constant_rows(w, u, row, other):
+    """Rows that are the same at each step go through products; one of them beside x, with a gradient of both."""
+
+    def cell(h, x):
+        h = mg.tanh(mg.linear(row, u) + h @ u + (x + other) @ w)
+        return h, row @ u
+
+    return cell
+
+
 def many_carries(w, u):
     def cell(carry, x):
         last = mg.tanh(x @ w + carry[-1] @ u + carry[0])
@@ -150,6 +171,8 @@ CELLS = {
     "swapped": (swapped, SQUARE, lambda h: (h, h * 0.5, h * 2)),
     "layer_norm": (layer_norm, [*SQUARE, (H,)], lambda h: h),
     "attention": (attention, [*SQUARE, ("B", S, H)], lambda h: h),
+    "additive": (additive, [*SQUARE, ("B", S, H), (H, H)], lambda h: h),
+    "constant_rows": (constant_rows, [*SQUARE, ("B", H), ("B", D)], lambda h: h),
     "many_carries": (many_carries, SQUARE, lambda h: tuple(h * (0.1 * i) for i in range(20))),
     "odd_ops": (odd_ops, [*SQUARE, ("B", H), (5, H)], lambda h: h),
     "backwards": (backwards, SQUARE, lambda h: h),

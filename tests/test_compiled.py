@@ -335,19 +335,19 @@ OPS = st.one_of(
 )
 
 
-def drawn_cell(ops, w, b):
+def drawn_cell(ops, w, b, row):
     """Values are made one after the other, each from earlier ones; the last is the carry, the one before it y."""
 
     def cell(h, x):
-        values = [h, x, b]
+        values = [h, x, b, row]
         for name, *which in ops:
             picked = [values[i % len(values)] for i in which]
             if name in ROWS:
                 made = getattr(mg, name)(picked[0], axis=-1, keepdims=True) + mg.zeros_like(h)
             elif name == "matmul":
-                made = (picked[0] + h) @ w
+                made = (picked[0] + row if which[1] % 2 else picked[0] + h) @ w
             elif name == "linear":
-                made = mg.linear(picked[0] * 0.5 + x, w, b)
+                made = mg.linear(picked[0] * 0.5 + (x if which[1] % 2 else row), w, b)
             elif name == "cut":
                 made = mg.concat([(picked[0] + h)[:, 1:], (picked[1] + x)[:, :1]], axis=-1)
             elif name == "step":
@@ -369,11 +369,12 @@ def drawn_cell(ops, w, b):
 def drawn_result(ops, seed, compiled):
     """Values and gradients of a drawn cell."""
     rng = np.random.default_rng(seed)
-    w, b, h, xs = (mg.tensor(rng.normal(size=shape), requires_grad=True) for shape in ((3, 3), (3,), (4, 3), (5, 4, 3)))
+    shapes = ((3, 3), (3,), (4, 3), (4, 3), (5, 4, 3))
+    w, b, row, h, xs = (mg.tensor(rng.normal(size=shape), requires_grad=True) for shape in shapes)
     cotangent = rng.normal(size=(5, 4, 3))
-    last, ys = mg.scan(drawn_cell(ops, w, b), h, xs, compiled=compiled)
+    last, ys = mg.scan(drawn_cell(ops, w, b, row), h, xs, compiled=compiled)
     ((ys * cotangent).sum() + (last * cotangent[0]).sum()).backward()
-    grads = [np.zeros(v.shape) if v.grad is None else v.grad.numpy() for v in (w, b, h, xs)]
+    grads = [np.zeros(v.shape) if v.grad is None else v.grad.numpy() for v in (w, b, row, h, xs)]
     return [last.detach().numpy(), ys.detach().numpy(), *grads]
 
 
@@ -394,7 +395,7 @@ def agree(ops, seed):
         np.testing.assert_allclose(ours, theirs, rtol=1e-9, atol=1e-9)
 
 
-@drawn(120)
+@drawn(200)
 def test_random_cells_agree_as_plain_python(ops, seed) -> None:
     with pytest.MonkeyPatch().context() as plainly:
         plainly.setattr(run, "load", plain)

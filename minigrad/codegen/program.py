@@ -51,6 +51,7 @@ class Half:
         """Sort the arrays by who fills them, once for all runs."""
         arrays = self.plan.arrays
         self.index = {array: i for i, array in enumerate(self.arrays)}
+        self.totals, self.summands = self.parts.totals(), self.parts.summands()
         self.makers = {out: e for e in self.parts.once for out in e.outs}
         self.constants = [(a, v, rest[0]) for (role, v, *rest), a in arrays.items() if role == "weight"]
         for (role, v, *_), array in arrays.items():
@@ -207,11 +208,11 @@ def _backward(derived: Backward, forward: Half, saved: list[Atom], carry: int, e
     come = [cotangents[k] for k in back]
     graph.consts.update({v: held[v] for v in derived.saved if v not in set(by_rows)})
     graph.inputs = [*by_rows, *come, *(g for g in cotangents[carry:] if is_floating(g.dtype))]
-    totals = [derived.totals[v] for pair in ends for v in pair if v in derived.totals]
-    graph.outs = [*graph.outs, *totals]
+    graph.outs = [*graph.outs, *(derived.totals[v] for pair in ends for v in pair if v in derived.totals)]
     graph = finish(graph)
     given = {v: forward.parts.kinds[held[v]] for v in by_rows}
-    parts = divide(graph, forward.plan.batch, come, len(back), given)
+    weights = [atom for v, atom in zip(wrt, graph.outs, strict=False) if v not in set(inputs)]
+    parts = divide(graph, forward.plan.batch, come, len(back), given, weights)
     half = _start(graph, parts, forward.plan.batch)
     plan = half.plan
     for v in by_rows:
@@ -227,11 +228,13 @@ def _backward(derived: Backward, forward: Half, saved: list[Atom], carry: int, e
         place = plan.places[g]
         plan.store(atom, whole(place.array, place.shape, "go"), g)
     of_xs = [a for v, a in zip(wrt, graph.outs, strict=False) if v in set(inputs[carry:]) and _rowed(half, a)]
-    read = [a for e in parts.after for a in e.inputs if e.op.name != "sum" and _rowed(half, a)]
+    totals = parts.totals()
+    multiplied = {a for e in parts.after if e.op.name == "matmul" for a in e.inputs}
+    alone = [e for e in totals if e.outs[0] not in multiplied]
+    read = [a for e in parts.after if e not in alone for a in e.inputs if _rowed(half, a)]
     _finish(half, [v for v in of_xs if v not in {e.outs[0] for e in parts.after}] + read)
-    for e in parts.after:
-        if e.op.name == "sum":
-            plan.add_up(e.inputs[0])
+    for v in [*(e.inputs[0] for e in totals), *parts.summands()]:
+        plan.add_up(v)
     half.results = [_gradient(half, atom, v not in set(inputs)) for v, atom in zip(wrt, graph.outs, strict=False)]
     half.carries = [plan.places[g].array for g in come]
     half.given = [plan.places[g].array for g in graph.inputs[len(by_rows) + len(come) :]]

@@ -199,10 +199,11 @@ class Back(Direction):
 
     def finish(self) -> list[Numbers | None]:
         """What was summed up, for each input and weight that has a gradient; None for those known step by step."""
-        for e in self.half.parts.after:
-            if e.op.name == "sum":
-                sums = self.sums[self.half.plan.arrays["sum", e.inputs[0]]]
-                self.totals[e.outs[0]] = e.op.forward(sums.reshape(e.inputs[0].shape), **e.metadata)
+        for e in self.half.totals:
+            sums = self.sums[self.half.plan.arrays["sum", e.inputs[0]]]
+            self.totals[e.outs[0]] = e.op.forward(sums.reshape(e.inputs[0].shape), **e.metadata)
+        for v in self.half.summands:
+            self.totals[v] = self.sums[self.half.plan.arrays["sum", v]].reshape(v.shape)
         for e in self.half.parts.finish:
             made = e.op.forward(*(self.totals[a] if a in self.totals else self.look(a) for a in e.inputs), **e.metadata)
             self.totals.update(zip(e.outs, made if e.op.multiple else (made,), strict=True))

@@ -4,16 +4,16 @@
     before    a product, or a look-up, that does not depend on the carry: one for all steps
     loop      the recurrence, and all work on elements, which is free there and costs memory traffic elsewhere
     after     a product that the next step does not need, and every sum over the batch: one for all steps
-    finish    what is done with those sums: once
+    finish    what is done with those sums, and with values that are summed over the steps first: once
 
 Imports `graph`, `rows`, `simplify` and the floors below.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from minigrad.ir.graph import Equation, Graph, Variable
+from minigrad.ir.graph import Atom, Equation, Graph, Variable
 from minigrad.ir.rows import SUMMED, TURNED, Kind, Rows, kinds_of
 from minigrad.ir.simplify import constant_variables
 
@@ -30,12 +30,29 @@ class Parts:
     kinds: dict[Variable, Kind]
     constant: set[Variable]
 
+    def totals(self) -> list[Equation]:
+        """Those of `after` that take the sum over all steps of what they read."""
+        asked = {a for e in self.finish for a in e.inputs}
+        return [e for e in self.after if e.op.name == "sum" or (e.op.name == "permute_dims" and e.outs[0] in asked)]
+
+    def summands(self) -> list[Variable]:
+        """Values by rows that `finish` wants the sum over all steps of."""
+        return [
+            v for v in dict.fromkeys(a for e in self.finish for a in e.inputs) if isinstance(self.kinds.get(v), Rows)
+        ]
+
 
 def divide(
-    graph: Graph, batch: int, carried: Iterable[Variable], carry: int, given: Mapping[Variable, Kind] | None
+    graph: Graph,
+    batch: int,
+    carried: Iterable[Variable],
+    carry: int,
+    given: Mapping[Variable, Kind] | None,
+    weights: Sequence[Atom] = (),
 ) -> Parts:
     """Divide the equations of a step whose inputs `carried` come from the step before, and whose first `carry` results
     go to the next one. Of a backward, `given` are the kinds of the inputs that the forward made; None for a forward.
+    `weights` are the results that are gradients of consts, of which the sum over all steps is wanted.
 
     Raises:
         MixesRowsError: if an equation mixes the rows of the batch.
@@ -51,21 +68,27 @@ def divide(
         if not needed.isdisjoint(e.outs):
             needed.update(a for a in e.inputs if isinstance(a, Variable))
     parts = Parts([], [], [], [], [], kinds, constant)
+    results, summed = Counter(graph.outs), Counter(weights)
     early = set(graph.inputs)  # known for all steps before the loop
     for e in graph.equations:
         out = e.outs[0]
         if out in constant:
             parts.once.append(e)
         elif kinds[out] == SUMMED:
-            summed_before = any(isinstance(a, Variable) and kinds.get(a) == SUMMED for a in e.inputs)
-            (parts.finish if summed_before else parts.after).append(e)
+            late = any(isinstance(a, Variable) and kinds.get(a) == SUMMED for a in e.inputs)
+            # xᵀ c summed over the steps is (Σ x)ᵀ c, and cᵀ x is cᵀ Σ x.
+            late = late or (e.op.name == "matmul" and not constant.isdisjoint(e.inputs))
+            (parts.finish if late else parts.after).append(e)
         elif kinds[out] == TURNED:
             parts.after.append(e)
         elif _is_whole(e, kinds) and out not in depends and all(a in constant or a in early for a in e.inputs):
             parts.before.append(e)
             early.update(e.outs)
-        elif _is_product(e, kinds) and out not in needed and uses[out] == 0:
+        elif _is_product(e, kinds) and out not in needed and uses[out] == 0 and out not in summed:
             parts.after.append(e)
+        elif _is_product(e, kinds) and uses[out] == 0 and results[out] == summed[out]:
+            kinds[out] = SUMMED  # Σ (x w) is (Σ x) w
+            parts.finish.append(e)
         else:
             parts.loop.append(e)
     return parts

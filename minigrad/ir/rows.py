@@ -199,7 +199,9 @@ class _Step:
         return self.like(self.first(), self.e.outs[0].shape)
 
     def _matmul(self) -> Kind:
-        if self.given[0] == TURNED and isinstance(self.given[1], Rows):
+        if self.given[0] == TURNED and not isinstance(self.given[1], str):
+            return SUMMED
+        if self.given[0] is None and isinstance(self.given[1], Rows) and self.e.inputs[0].ndim == 2:
             return SUMMED
         if self.given[1] is not None:
             raise self.refusal("its second factor has the batch where the sum runs")
