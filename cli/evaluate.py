@@ -15,18 +15,31 @@ from minigrad_cli.words import bits, percent
 @click.argument("run_folder", metavar="RUN")
 @click.option("--length", type=int, help="Evaluate at another length than trained.")
 @click.option("--batches", type=click.IntRange(1), default=20, show_default=True, help="Batches to average over.")
+@click.option("--beam", type=click.IntRange(1), help="Search the answers with that many beams (seq2seq).")
+@click.option("--examples", type=click.IntRange(1), help="Print that many questions and answers, with their alignment.")
 @click.option("--sample", type=click.IntRange(1), help="Generate that many characters (tasks that can).")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the sample.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
-def evaluate(run_folder: str, length: int | None, batches: int, sample: int | None, seed: int, as_json: bool) -> None:
+def evaluate(
+    run_folder: str,
+    length: int | None,
+    batches: int,
+    beam: int | None,
+    examples: int | None,
+    sample: int | None,
+    seed: int,
+    as_json: bool,
+) -> None:
     """Loss and accuracy of RUN on fresh data, from the held-out part where the task has one.
 
     \b
     minigrad eval runs/lstm-copy-1
     minigrad eval runs/lstm-copy-1 --length 40
     minigrad eval runs/lstm-charlm-1 --sample 200
+    minigrad eval runs/seq2seq-reversal-1 --beam 4 --examples 2
     """
     from minigrad import checkpoint, train
+    from minigrad_cli import answers
 
     config = checkpoint.read_config(run_folder)
     found = checkpoint.read(run_folder)
@@ -43,6 +56,10 @@ def evaluate(run_folder: str, length: int | None, batches: int, sample: int | No
     result = train.evaluate(run, batches=batches)
     if run.task.loss == "cross_entropy":
         result["bits"] = result["loss"] / log(2)
+    if beam is not None:
+        result |= answers.searched(run, beam, batches)
+    if examples is not None:
+        result["examples"] = answers.some(run, examples, beam)
     if sample is not None:
         result["sample"] = _sample(run, sample, seed)
     if as_json:
@@ -69,5 +86,11 @@ def _print(run: Any, result: dict[str, Any]) -> None:
     click.echo(f"loss      {loss:.4f}{bits(run.task, loss)}  (baseline {result['baseline']:.4f})")
     if result["accuracy"] is not None:
         click.echo(f"accuracy  {percent(result['accuracy'])}")
+    from minigrad_cli import answers
+
+    if "beam" in result:
+        click.echo(f"beam {result['beam']:<3}  {percent(result['beam_accuracy'])}")
+    for example in result.get("examples", ()):
+        click.echo("\n" + "\n".join(answers.lines(example)))
     if "sample" in result:
         click.echo(f"\n{result['sample']}")

@@ -15,11 +15,14 @@ from minigrad.tree import paths
 def scan_names(model: nn.Module, scans: list[ScanTrace]) -> list[list[str]]:
     """A name for each carry leaf of each scan of one call of the model: `l0.h`, `l0.c`, `l0_reverse.h`."""
     layers = [m for m in model.modules() if isinstance(m, nn.Recurrent)]
-    if len(layers) == 1 and scans and len(scans) % len(layers[0].cells) == 0:
-        places = [name for name, _ in layers[0].children()][: len(layers[0].cells)]
+    places, names = [f"scan{i}" for i in range(len(scans))], []
+    if layers:
         names = list(layers[0].cells[0].carry_names)
-    else:
-        places, names = [f"scan{i}" for i in range(len(scans))], []
+        first = [name for name, _ in layers[0].children()][: len(layers[0].cells)]
+        if all(len(s.carry_norm) == len(names) for s in scans) and len(scans) % len(first) == 0:
+            places = first  # one call, or one window after the other
+        else:
+            places[: len(first)] = first
     found = []
     for place, scan in zip(places, scans, strict=False):
         n = len(scan.carry_norm)

@@ -17,7 +17,7 @@ FLOORS = [
     ["codegen", "codegen.places", "codegen.plan", "codegen.schedule", "codegen.text", "codegen.loops", "codegen.cpu",
      "codegen.program", "codegen.workspace", "codegen.run"],
     ["tracing", "compiled", "recurrence", "batch", "weights", "api"],
-    ["nn.module", "nn.layers", "nn.losses", "registry", "nn.cell", "nn.recurrent", "nn", "optim", "check", "config", "checkpoint",
+    ["nn.module", "nn.layers", "nn.attention", "nn.losses", "nn.ctc", "registry", "nn.cell", "nn.recurrent", "nn", "optim", "check", "config", "checkpoint",
      "objective", "curves", "models", "train"],
 ]  # fmt: skip
 ORDER = {name: (floor, place) for floor, names in enumerate(FLOORS) for place, name in enumerate(names)}

@@ -1,7 +1,7 @@
 """Character language model: given the characters so far, what comes next? (Graves 2013, section 3.)
 
 Reads any UTF-8 text, `text=FILE`; without one, Python's own language reference, which every CPython carries. The last
-tenth of the text is held out. Loss in nats a character; bits are loss / ln 2. With `stateful` each row of the batch reads
+tenth of the text is held out. Loss in nats a character; bits are loss / ln 2. With `stateful` each row of a batch reads
 on where it stopped, and the model's state goes with it; at the end of the text the row starts somewhere else, afresh.
 """
 

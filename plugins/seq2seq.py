@@ -1,0 +1,145 @@
+"""Encoder and decoder (Sutskever et al. 2014; Cho et al. 2014), with attention (Bahdanau et al. 2015; Luong et al.
+2015).
+
+memory, s_0 = encoder(source)                      memory [S, B, H]
+s_j = cell(s_{j-1}, y_{j-1})                       y_{j-1}: the right answer while it is taught, else its own
+α_j = softmax(score(s_j, memory)),  c_j = α_j memory
+y_j = softmax(V tanh(C [s_j; c_j]))
+
+With additive attention it looks before it steps, as in Bahdanau's paper: α_j from s_{j-1}, and c_j goes into the cell
+too.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+import minigrad as mg
+from minigrad.tree import flatten, tree_map, unflatten
+
+ATTENTION = ("none", "additive", "dot", "general", "concat")
+CONTEXTS = ("state", "repeat")
+
+
+class Seq2Seq(mg.nn.Module):
+    """Read a source, then write an answer.
+
+    cell: of encoder and decoder.
+    attention: none, additive (Bahdanau), or dot, general, concat (Luong).
+    teacher_forcing: share of steps that are given the right answer before, in training; else the network's own.
+    context: what passes from encoder to decoder. "state": its last state; "repeat": its last output is the decoder's
+        input at each step, and nothing else is, as in the Keras example of addition.
+    """
+
+    def __init__(self, task: Any, hidden: int, layers: int = 1, bidirectional: bool = False, cell: str = "lstm",
+                 attention: str = "none", teacher_forcing: float = 1.0, context: str = "state") -> None:  # fmt: skip
+        if not hasattr(task, "answer"):
+            raise mg.errors.UsageError(
+                f"seq2seq: the task {type(task).__name__} has no source and answer (an attribute `answer`, how many "
+                "of the last steps are to be written), as reversal, sorting, addition, dates and selective-copy have."
+            )
+        if attention not in ATTENTION or context not in CONTEXTS or not 0 <= teacher_forcing <= 1:
+            raise mg.errors.UsageError(
+                f"seq2seq: attention is one of {', '.join(ATTENTION)}, not {attention!r}; context state or repeat, not "
+                f"{context!r}; teacher_forcing from 0 to 1, not {teacher_forcing}."
+            )
+        if attention == "dot" and bidirectional:
+            raise mg.errors.UsageError("seq2seq: attention=dot wants keys as wide as the decoder; with both directions "
+                                       "they are twice that. Take attention=general.")  # fmt: skip
+        self.task, self.context, self.rate, self.attention = task, context, teacher_forcing, attention
+        self.encoder = mg.nn.Recurrent(cell, task.input_size, hidden, num_layers=layers, bidirectional=bidirectional)
+        wide = self.encoder.output_size
+        size = wide if context == "repeat" else task.output_size
+        size += wide if attention == "additive" else 0
+        kind = mg.registry.load("cells", cell)
+        self.cells = [kind(size if i == 0 else hidden, hidden) for i in range(layers)]
+        if attention == "additive":
+            self.look: Any = mg.nn.AdditiveAttention(hidden, wide, hidden)
+        elif attention != "none":
+            self.look = mg.nn.DotAttention(hidden, wide, attention)
+        self.join = mg.nn.Linear(hidden + wide, hidden) if attention != "none" else None
+        self.readout = mg.nn.Linear(hidden, task.output_size)
+        self.alignment: Any = None  # [L, B, S] of the last answer that was written
+
+    def forward(self, xs: Any, state: Any = None, lengths: Any = None) -> tuple[Any, None]:
+        """xs [S + L, B, D] -> (outputs [S + L, B, O], None), by its own answers."""
+        steps = self.task.answer
+        given = np.zeros((steps, xs.shape[1], self.task.output_size), np.float32)
+        return self._write(xs, given, np.zeros((steps, xs.shape[1], 1), bool)), None
+
+    def taught(self, batch: mg.Batch, state: Any = None) -> tuple[Any, None]:
+        """The same, given the right answer before in a share of the steps."""
+        right = batch.targets[-self.task.answer :]
+        given = np.zeros((*right.shape, self.task.output_size), np.float32)
+        given[1:] = np.eye(self.task.output_size, dtype=np.float32)[right[:-1]]
+        told = mg.random.generator().random((*right.shape, 1)) < self.rate
+        told[0] = True  # before the first there is nothing
+        return self._write(batch.xs, given, told), None
+
+    def _write(self, xs: Any, given: Any, told: Any) -> Any:
+        carry, step = self._start(xs)
+        own = mg.zeros(given.shape[1:])
+        _, (logits, self.alignment) = mg.scan(step, (carry, own), (given, told))
+        nothing = mg.zeros((len(xs) - len(given), *logits.shape[1:]), dtype=logits.dtype)
+        return mg.concat([nothing, logits])
+
+    def _start(self, xs: Any) -> tuple[Any, Callable[..., Any]]:
+        """What the encoder leaves: the decoder's first carry, and its step."""
+        ys, state = self.encoder(xs[: len(xs) - self.task.answer])
+        memory, last = mg.permute_dims(ys, (1, 0, 2)), ys[-1]
+        directions = self.encoder.directions
+        leaves, structure = flatten(state)
+        # Of two directions the mean.
+        means = [mg.mean(mg.reshape(x, (len(self.cells), directions, *x.shape[1:])), axis=1) for x in leaves]
+        carry = [unflatten(structure, [leaf[i] for leaf in means]) for i in range(len(self.cells))]
+        if self.context == "repeat":
+            carry = [tree_map(mg.zeros_like, one) for one in carry]
+
+        def step(carry: Any, x: Any) -> tuple[Any, Any]:
+            states, own = carry
+            given, told = x
+            weights: Any = None
+            x = last if self.context == "repeat" else mg.where(told, given, own)
+            if self.attention == "additive":
+                seen, weights = self.look(flatten(states[-1])[0][0], memory)
+                x = mg.concat([x, seen], axis=-1)
+            new = []
+            for cell, one in zip(self.cells, states, strict=True):
+                one, x = cell.step(one, x)
+                new.append(one)
+            if self.attention not in ("none", "additive"):
+                seen, weights = self.look(x, memory)
+            if self.join is not None:
+                x = mg.tanh(self.join(mg.concat([x, seen], axis=-1)))
+            logits = self.readout(x)
+            best = mg.astype(logits == mg.max(logits, axis=-1, keepdims=True), logits.dtype)
+            return (new, best), (logits, weights)
+
+        return carry, step
+
+    def search(self, xs: Any, width: int) -> Any:
+        """The answers [L, B] by a beam of that many (Graves 2012; Sutskever et al. 2014), 1 being greedy."""
+        batch, classes = xs.shape[1], self.task.output_size
+        eye = np.eye(classes, dtype=np.float32)
+        with mg.no_grad():
+            states, step = self._start(mg.repeat(mg.tensor(xs), width, axis=1))
+            carry = (states, mg.zeros((batch * width, classes)))
+            scores = np.full((batch, width), -np.inf)
+            scores[:, 0] = 0  # all beams are the same at first
+            words = np.zeros((0, batch, width), np.int64)
+            told = np.zeros((batch * width, 1), bool)
+            for _ in range(self.task.answer):
+                (states, _), (logits, _) = step(carry, (carry[1], told))
+                chances = mg.log_softmax(logits.astype(mg.float64)).numpy().reshape(batch, width, classes)
+                total = (scores[..., None] + chances).reshape(batch, -1)
+                best = np.argsort(-total, axis=1, kind="stable")[:, :width]
+                scores = np.take_along_axis(total, best, axis=1)
+                parents, codes = best // classes, best % classes
+                words = np.concatenate([np.take_along_axis(words, parents[None], axis=2), codes[None]])
+                rows = (np.arange(batch)[:, None] * width + parents).ravel()
+                carry = (
+                    tree_map(lambda leaf, rows=rows: mg.take(leaf, rows, axis=0), states),
+                    mg.tensor(eye[codes.ravel()]),
+                )
+        return words[:, :, 0]

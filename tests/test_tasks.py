@@ -1,0 +1,262 @@
+"""Every task keeps the contract, and each does what its definition says, recomputed here by other means."""
+
+import datetime
+from math import log
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import minigrad as mg
+from minigrad.errors import UsageError
+from minigrad.objective import make_loss
+
+NAMES = mg.registry.names("tasks")
+
+
+def task(name, *args, **options):
+    return mg.registry.load("tasks", name)(*args, **options)
+
+
+def rng(seed=0):
+    return np.random.default_rng(seed)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_task_keeps_the_contract(name: str) -> None:
+    made = task(name)
+    batch = made.batch(rng(), 5)
+    steps = len(batch.xs)
+    assert batch.xs.dtype == np.float32
+    assert batch.xs.shape == (steps, 5, made.input_size)
+    if isinstance(made.loss, str):
+        assert batch.targets.shape in ((steps, 5), (5,))
+    if made.loss == "cross_entropy":
+        assert batch.targets.min() >= 0
+        assert batch.targets.max() < made.output_size
+    if batch.mask is not None:
+        assert batch.mask.shape == batch.targets.shape
+        assert batch.mask.any()
+    if batch.lengths is not None:
+        assert batch.lengths.min() >= 1
+        assert batch.lengths.max() <= steps
+    again, other = (task(name).batch(rng(seed), 5) for seed in (0, 1))
+    np.testing.assert_array_equal(again.xs, batch.xs)
+    assert again.xs.shape != other.xs.shape or (again.xs != other.xs).any()
+    ys = mg.zeros((steps, 5, made.output_size))
+    assert np.isfinite(make_loss(made.loss)(ys, batch).item())
+    assert made.baseline > 0
+
+
+@pytest.mark.parametrize("name", ["copy", "addition", "associative-recall", "dates", "delayed-recall", "dyck", "parity", "reversal",
+                                  "selective-copy", "sentiment", "sorting", "temporal-order"])  # fmt: skip
+def test_a_baseline_is_the_loss_of_who_knows_how_often_each_answer_comes_and_no_input(name: str) -> None:
+    made = task(name)
+    batches = [made.batch(rng(seed), 1000) for seed in range(3)]
+    losses = []
+    for batch, other in zip(batches, batches[1:] + batches[:1], strict=True):  # frequencies of one, loss on another
+        classes, shape = made.output_size, batch.targets.shape
+        counts = np.eye(classes)[other.targets].sum(axis=-2) + 1e-9  # [T, C] or [C], over the rows
+        if name == "dyck":  # its answers are as likely at each place
+            counts = np.ones_like(counts)
+        logits = np.broadcast_to(np.log(counts / counts.sum(-1, keepdims=True))[..., None, :], (*shape, classes))
+        if batch.targets.ndim == 1:
+            logits = np.broadcast_to(logits, (len(batch.xs), *logits.shape))
+        losses.append(make_loss("cross_entropy")(mg.tensor(np.ascontiguousarray(logits)), batch).item())
+    assert np.mean(losses) == pytest.approx(made.baseline, abs=0.03)
+
+
+def text_of(made, batch, row):
+    source = made.text(batch.xs[: -made.answer, row].argmax(-1))
+    return source, made.text(batch.targets[-made.answer :, row])
+
+
+def test_the_answers_of_the_tasks_that_read_and_write() -> None:
+    for name, answer in (
+        ("reversal", lambda s: s[::-1]),
+        ("sorting", lambda s: "".join(sorted(s))),
+        ("selective-copy", lambda s: s.replace("_", "")),
+        ("addition", lambda s: str(sum(map(int, s[::-1].split("+")))).ljust(4)),
+    ):
+        made = task(name)
+        for batch in [made.batch(rng(), 50), getattr(made, "test_batch", made.batch)(rng(), 50)]:
+            for row in range(50):
+                source, target = text_of(made, batch, row)
+                assert answer(source) == target
+            assert batch.mask[-made.answer :].all()
+            assert not batch.mask[: -made.answer].any()
+            assert not batch.xs[-made.answer :].any()
+
+
+def test_dates_are_days_in_many_ways() -> None:
+    made = task("dates")
+    batch, forms = made.batch(rng(), 300), set()
+    for row in range(300):
+        source, target = text_of(made, batch, row)
+        day = datetime.date.fromisoformat(target)
+        source = source.strip().lower()
+        assert str(day.day) in source
+        assert f"{day.year % 100:02}" in source
+        forms.add((source[0].isalpha(), source.count(","), source.count("."), source.count("/"), source.count(" ")))
+    assert len(forms) == 6  # two of the seven differ in how long the month is
+    whole = {made.text(column) for column in made.iso.T}
+    assert len(whole) == 21_915 == (datetime.date(2029, 12, 31) - datetime.date(1970, 1, 1)).days + 1
+
+
+def test_addition_holds_a_tenth_back_and_asks_no_question_twice() -> None:
+    made = task("addition")
+    asked = {tuple(sorted(map(int, made.text(q)[::-1].split("+")))) for q in made.questions.T}
+    assert len(asked) == 50_000
+    assert made.cut == 45_000
+
+
+@pytest.mark.parametrize(("marks", "spans"), [(2, [(10, 20), (50, 60)]), (3, [(10, 20), (33, 43), (66, 76)])])
+def test_temporal_order_is_hochreiters(marks: int, spans) -> None:
+    batch = task("temporal-order", 100, marks).batch(rng(), 200)
+    codes = batch.xs.argmax(-1)
+    assert (codes[0] == 0).all()
+    assert (codes[-1] == 1).all()
+    for row in range(200):
+        (at,) = np.nonzero(codes[:, row] >= 6)
+        assert [low <= t <= high for t, (low, high) in zip(at, spans, strict=True)] == [True] * marks
+        assert batch.targets[row] == int("".join(str(code - 6) for code in codes[at, row]), 2)
+    assert task("temporal-order", 100, marks).baseline == pytest.approx({2: 1.3863, 3: 2.0794}[marks], abs=1e-4)
+
+
+def test_parity_counts_the_ones_of_each_row() -> None:
+    batch = task("parity", 12).batch(rng(), 400)
+    assert set(batch.lengths) == set(range(1, 13))
+    for row, n in enumerate(batch.lengths):
+        assert batch.targets[row] == batch.xs[:n, row].argmax(-1).sum() % 2
+    assert (task("parity", 12, exact=True).batch(rng(), 5).lengths == 12).all()
+
+
+def test_dyck_is_a_stack() -> None:
+    made = task("dyck", 30, kinds=3, depth=4)
+    batch = made.batch(rng(), 100)
+    deepest = 0
+    for row in range(100):
+        stack = []
+        for t, code in enumerate(batch.xs[:, row].argmax(-1)):
+            if code < 3:
+                stack.append(code)
+            else:
+                assert stack.pop() == code - 3
+            deepest = max(deepest, len(stack))
+            assert batch.mask[t, row] == bool(stack)
+            assert not stack or batch.targets[t, row] == stack[-1]
+    assert deepest == 4
+
+
+def test_associative_recall_asks_for_one_of_its_pairs() -> None:
+    batch = task("associative-recall", 5).batch(rng(), 100)
+    for row, codes in enumerate(batch.xs.argmax(-1).T):
+        pairs = dict(zip(codes[:10:2], codes[1:10:2], strict=True))
+        assert len(pairs) == 5
+        assert codes[10] == 36
+        assert pairs[codes[11]] == 26 + batch.targets[row]
+
+
+def test_delayed_recall_asks_for_the_first_symbol() -> None:
+    batch = task("delayed-recall", 9).batch(rng(), 50)
+    codes = batch.xs.argmax(-1)
+    np.testing.assert_array_equal(codes[0], batch.targets)
+    assert (codes[1:] >= 8).all()
+
+
+def test_mackey_glass_follows_its_equation() -> None:
+    from minigrad_plugins.tasks.mackey_glass import mackey_glass
+
+    x = mackey_glass(400)
+    assert x[0] == pytest.approx(1.2)
+    assert x[1] == pytest.approx(1.2 + (0.2 * 1.2 / (1 + 1.2**10) - 0.12) * 0.95, abs=2e-3)  # nearly straight at first
+    assert 0.2 < x.min() < x.max() < 1.4
+    # The slope over two units of time, against the right side of the equation in between.
+    t = np.arange(200, 399)
+    right = 0.2 * x[t - 17] / (1 + x[t - 17] ** 10) - 0.1 * x[t]
+    np.testing.assert_allclose((x[t + 1] - x[t - 1]) / 2, right, atol=2e-3)
+
+
+# --- series and files of the user's ----------------------------------------------------------------------------------
+
+
+def test_sunspots_are_cut_in_time_and_compared_with_eleven_years_before() -> None:
+    made = task("forecast")
+    lines = (Path(__file__).parents[1] / "plugins/tasks/sunspots.csv").read_text().splitlines()[1:]
+    values = np.array([float(line.split(",")[1]) for line in lines])
+    assert len(values) == 309
+    cut = int(309 * 0.8)
+    np.testing.assert_allclose(made.seen, (values[:cut] - values[:cut].mean()) / values[:cut].std(), atol=1e-5)
+    naive = np.mean((values[11:] - values[:-11]) ** 2) / values[:cut].var()
+    assert made.baseline == pytest.approx(naive, rel=1e-4)
+    batch = made.batch(rng(), 20)
+    np.testing.assert_array_equal(batch.xs[1:, :, 0], batch.targets[:-1])
+    ahead = task("forecast", horizon=3)
+    np.testing.assert_array_equal(ahead.batch(rng(), 9).xs[3:, :, 0], ahead.batch(rng(), 9).targets[:-3])
+
+
+def test_a_column_is_found_by_title_or_number(tmp_path: Path) -> None:
+    file = tmp_path / "a.csv"
+    file.write_text("day,temperature,rain\n" + "".join(f"{i},{i * i},{i % 7}\n" for i in range(100)))
+    for column, values in (("temperature", np.arange(100.0) ** 2), ("1", np.arange(100.0)), ("", np.arange(100) % 7)):
+        made = task("forecast", 5, file=str(file), column=column)
+        found = np.concatenate([made.seen, made.held_out]) * made.deviation + made.mean
+        np.testing.assert_allclose(found, values, atol=1e-2)
+    (tmp_path / "bare.csv").write_text("".join(f"{i % 5}\n" for i in range(100)))
+    assert len(task("forecast", 5, file=str(tmp_path / "bare.csv")).seen) == 80
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "options", "words"),
+    [
+        ("forecast", None, {}, "No such file"),
+        ("forecast", b"", {}, "is empty"),
+        ("forecast", b"a,b\n1,2\n3,x\n", {}, "line 3: column 2 holds 'x', not a number"),
+        ("forecast", b"a,b\n1,2\n3\n", {}, "line 3: column 2 holds ''"),
+        ("forecast", b"a,b\n1,2\n\n4,nan\n", {}, "line 4: column 2 holds 'nan'"),
+        ("forecast", b"a,b\n1,2\n", {"column": "c"}, "no column is called 'c'. There are: a, b"),
+        ("forecast", b"a\n" + b"1\n2\n" * 20, {"season": 99}, "season must be from 1 to 39"),
+        ("forecast", b"a\n" + b"1\n" * 200, {"length": 5}, "nothing to predict"),
+        ("forecast", b"a\n" + b"1\n2\n" * 20, {"length": 50}, "Give a longer series"),
+        ("forecast", b"a\n\xff\n", {}, "not a CSV file in UTF-8"),
+        ("sentiment", None, {}, "No such file"),
+        ("sentiment", b"fine\tgood\nno label here\n", {}, "line 2: 'no label here' is not text, a tab and a label"),
+        ("sentiment", b"fine\tgood\n\tbad\n", {}, "line 2"),
+        ("sentiment", b"fine\tgood\n\xff\tbad\n", {}, "line .*: this is not UTF-8"),
+        ("sentiment", b"fine\tgood\n" * 30, {}, "1 labels"),
+    ],
+)
+def test_what_is_wrong_with_a_file_is_said_with_its_line(
+    tmp_path: Path, name: str, content, options, words: str
+) -> None:
+    file = tmp_path / "data.txt"
+    if content is not None:
+        file.write_bytes(content)
+    options = {"length": 2, "season": 1} | options if name == "forecast" and content != b"" else options
+    with pytest.raises(UsageError, match=words):
+        task(name, **{"file" if name == "forecast" else "text": str(file)}, **options)
+
+
+def test_texts_with_labels_are_read_and_a_tenth_is_held_back(tmp_path: Path) -> None:
+    lines = [f"word{i % 3} stands here, {'really' * (i % 2)}\t{'yes' if i % 2 else 'no'}" for i in range(100)]
+    (tmp_path / "t.tsv").write_text("\n".join(lines) + "\n\n")
+    made = task("sentiment", length=3, text=str(tmp_path / "t.tsv"))
+    assert made.labels == ["no", "yes"]
+    assert made.cut == 90
+    assert made.baseline == pytest.approx(log(2))
+    batch = made.batch(rng(), 8)
+    assert batch.xs.shape[0] <= 3
+    words = [[made.words[i] for i in batch.xs[: batch.lengths[r], r].argmax(-1)] for r in range(8)]
+    for row, found in enumerate(words):
+        assert ("really" in found) == (batch.targets[row] == 1)
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [("addition", {"length": 0}), ("dates", {"length": 5}), ("selective-copy", {"length": 3, "marked": 4}),
+     ("temporal-order", {"marks": 4}), ("temporal-order", {"length": 5}), ("delayed-recall", {"length": 1}), ("dyck", {"kinds": 1}),
+     ("associative-recall", {"length": 27}), ("mackey-glass", {"horizon": 0})],
+)  # fmt: skip
+def test_options_out_of_range_are_refused(name: str, options) -> None:
+    with pytest.raises(UsageError, match=name):
+        task(name, **options)
