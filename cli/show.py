@@ -33,11 +33,17 @@ def show(cell: str, part: str, batch: int, input_size: int, hidden: int, setting
     minigrad show lstm --source | less
     """
     import minigrad as mg
-    from minigrad import compiled, recurrence
+    from minigrad import compiled, recurrence, registry
     from minigrad.config import cell_options, parse_setting
+    from minigrad.errors import UsageError
     from minigrad.ir.equations import equations
     from minigrad.ir.graph import name_variables
 
+    if cell in registry.names("models") and cell not in registry.names("cells"):
+        raise UsageError(
+            f"{cell} is a model, put together of modules; what is derived is derived from a cell: minigrad show lstm. Its "
+            f"parts are read in {registry.find('models', cell).target}."
+        )
     options = cell_options(cell, dict(parse_setting(text) for text in settings))
     module = mg.nn.Recurrent(cell, input_size, hidden, **options).cells[0]
     xs = mg.zeros((1, batch, input_size))

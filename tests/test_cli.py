@@ -56,6 +56,41 @@ def test_a_configuration_file_is_used(in_folder: Path, capsys: pytest.CaptureFix
     assert (config["hidden"], config["model"]) == (7, {"name": "rnn", "nonlinearity": "relu"})
 
 
+def test_answers_are_printed_with_where_the_model_looked(in_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    options = ["--set", "attention=general", "--steps", "2", "--json", *TINY]
+    assert run(["train", "seq2seq", "--task", "reversal", *options]) == 0
+    folder = json.loads(capsys.readouterr().out)["run"]
+    assert run(["eval", folder, "--beam", "3", "--examples", "2", "--batches", "1", "--json"]) == 0
+    out = json.loads(capsys.readouterr().out)
+    assert 0 <= out["beam_accuracy"] <= 1
+    assert len(out["examples"]) == 2
+    assert out["examples"][0]["right"] == out["examples"][0]["question"][::-1]
+    assert run(["eval", folder, "--examples", "1", "--batches", "1"]) == 0
+    text = capsys.readouterr().out
+    assert " -> " in text
+    assert any(shade in text for shade in "░▒▓█")
+    assert run(["train", "lstm", "--task", "copy", "--steps", "1", "--json", *TINY]) == 0
+    folder = json.loads(capsys.readouterr().out)["run"]
+    for option in ("--beam", "--examples"):
+        assert run(["eval", folder, option, "2"]) == 2
+        assert option in capsys.readouterr().err
+    assert run(["show", "seq2seq"]) == 2
+    assert "is a model" in capsys.readouterr().err
+
+
+def test_tbptt_is_trained_by_its_option(in_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert (
+        run(["train", "lstm", "--task", "copy", "--unroll", "tbptt", "--window", "5", "--steps", "2", "--json", *TINY])
+        == 0
+    )
+    folder = Path(json.loads(capsys.readouterr().out)["run"])
+    assert tomllib.loads((folder / "config.toml").read_text())["unroll"] == {"name": "tbptt", "window": 5}
+    record = json.loads((folder / "metrics.jsonl").read_text().splitlines()[-1])
+    assert {len(v) for v in record["time_grad_norm"].values()} == {23}
+    assert run(["train", "lstm", "--task", "copy", "--window", "5"]) == 2
+    assert "There are also: full, tbptt" in capsys.readouterr().err
+
+
 def test_charlm_learns_a_file_and_writes_in_its_manner(in_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     Path("t.txt").write_text("to be or not to be, " * 100)
     assert run(["train", "gru", "--task", "charlm", "--set", "text=t.txt", "--steps", "5", "--json", *TINY]) == 0

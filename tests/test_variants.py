@@ -15,7 +15,6 @@ VARIANTS = [
     ("rnn", {"nonlinearity": "relu", "init": "identity"}),
     ("rnn", {"nonlinearity": "linear", "init": "orthogonal", "gain": 0.9}),
     ("jordan", {}),
-    ("jordan", {"outputs": 2}),
     ("gru", {"reset_after": False}),
     ("lstm", {"peephole": True}),
     ("lstm", {"coupled": True}),
@@ -198,7 +197,7 @@ def test_a_second_sequence_does_not_change_the_masks_of_the_first(compiled, chec
 @pytest.mark.parametrize(
     ("name", "options", "word"),
     [("rnn", {"init": "zero"}, "orthogonal"), ("lstm", {"projection": -1}, "projection"), ("gru", {"zoneout": 1.0}, "zoneout"),
-     ("jordan", {"outputs": -1}, "outputs"), ("lstm", {"recurrent_dropout": "x"}, "recurrent_dropout")],
+     ("lstm", {"recurrent_dropout": "x"}, "recurrent_dropout")],
 )  # fmt: skip
 def test_wrong_options_say_so(name: str, options, word: str) -> None:
     with pytest.raises(UsageError, match=word):

@@ -1,7 +1,8 @@
-"""Associative recall (Ba et al. 2016, "fast weights"): c9k8j3f1?c is read, and 9 is the answer.
+"""Associative recall (Ba et al. 2016; with key and value together, Schlag et al. 2021): the pairs c9 k8 j3 are read, one a
+step, then k c j, and 8 9 3 is to be said.
 
-`length` pairs of a letter and a digit, each letter once, then a mark and one of the letters; its digit is asked for at
-the last step. ln 10 for the best guess that does not look.
+`length` pairs of a letter and a digit, each letter once; then the same letters in another order, and at each the digit that
+stood beside it. ln 10 a digit for the best guess that does not look.
 """
 
 from math import log
@@ -11,13 +12,12 @@ import numpy as np
 import minigrad as mg
 
 LETTERS, DIGITS = 26, 10
-QUERY = LETTERS + DIGITS
 
 
 class AssociativeRecall:
-    """Say which digit stood behind a letter, among `length` pairs."""
+    """Say which digits stood beside the letters of `length` pairs."""
 
-    input_size, output_size = QUERY + 1, DIGITS
+    input_size, output_size = LETTERS + DIGITS, DIGITS
     loss = "cross_entropy"
     baseline = log(DIGITS)
 
@@ -28,13 +28,16 @@ class AssociativeRecall:
         self.suggests = {"lr": 2e-3, "batch": 64, "forget_bias": 1.0}
 
     def batch(self, rng: np.random.Generator, size: int) -> mg.Batch:
-        """xs [2 length + 2, B, 37], targets [B]."""
+        """xs [2 length, B, 36], targets [2 length, B], counted in the last `length`."""
         letters = rng.random((LETTERS, size)).argsort(axis=0)[: self.length]
         digits = rng.integers(0, DIGITS, (self.length, size))
-        asked, rows = rng.integers(0, self.length, size), np.arange(size)
-        pairs = np.stack([letters, LETTERS + digits], axis=1).reshape(2 * self.length, size)
-        codes = np.concatenate([pairs, np.full((1, size), QUERY), letters[asked, rows][None]])
-        return mg.Batch(np.eye(self.input_size, dtype=np.float32)[codes], digits[asked, rows])
+        order = rng.random((self.length, size)).argsort(axis=0)
+        asked, answers = (np.take_along_axis(codes, order, axis=0) for codes in (letters, digits))
+        xs = np.eye(self.input_size, dtype=np.float32)[np.concatenate([letters, asked])]
+        xs[: self.length] += np.eye(self.input_size, dtype=np.float32)[LETTERS + digits]
+        targets = np.concatenate([np.zeros_like(digits), answers])
+        mask = np.repeat([[False], [True]], self.length, axis=0) & np.ones((1, size), bool)
+        return mg.Batch(xs, targets, mask)
 
     def solved(self, loss: float, accuracy: float | None) -> bool:
         """At least 99 % are right, averaged over recent batches."""

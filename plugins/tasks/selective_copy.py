@@ -25,7 +25,7 @@ class SelectiveCopy(Transduction):
         if not 1 <= marked <= length:
             raise mg.errors.UsageError(f"selective-copy: marked must be from 1 to length {length}, not {marked}.")
         self.length, self.answer = length, marked
-        self.suggests = {"lr": 3e-3, "forget_bias": 1.0}
+        self.suggests = {"lr": 0.01, "forget_bias": 1.0}
 
     def draw(self, rng: np.random.Generator, size: int) -> tuple[Codes, Codes]:
         """[length, B], [marked, B]."""
