@@ -1,7 +1,7 @@
 """What papers say of these systems and tasks, and what ours do: `python benchmarks/published.py [NAME ...]`.
 
-Each experiment runs over several seeds and prints a row a seed, then a table of published against measured. Minutes each
-on two cores. Where the published figure is read: docs/published.md.
+Each experiment runs over several seeds and prints a row a seed, then a table of published against measured. Minutes
+each on two cores. Where the published figure is read: docs/published.md.
 """
 
 import argparse

@@ -41,8 +41,8 @@ def show(cell: str, part: str, batch: int, input_size: int, hidden: int, setting
 
     if cell in registry.names("models") and cell not in registry.names("cells"):
         raise UsageError(
-            f"{cell} is a model, put together of modules; what is derived is derived from a cell: minigrad show lstm. Its "
-            f"parts are read in {registry.find('models', cell).target}."
+            f"{cell} is a model, put together of modules; what is derived is derived from a cell: minigrad show lstm. "
+            f"Its parts are read in {registry.find('models', cell).target}."
         )
     options = cell_options(cell, dict(parse_setting(text) for text in settings))
     module = mg.nn.Recurrent(cell, input_size, hidden, **options).cells[0]

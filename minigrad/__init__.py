@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from minigrad import optim as optim
     from minigrad import random as random
     from minigrad import registry as registry
+    from minigrad import tree as tree
     from minigrad.api import *  # noqa: F403
 
 __version__ = "0.1.0"

@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 
 import minigrad as mg
-from minigrad.tree import flatten, tree_map, unflatten
 
 ATTENTION = ("none", "additive", "dot", "general", "concat")
 CONTEXTS = ("state", "repeat")
@@ -89,12 +88,12 @@ class Seq2Seq(mg.nn.Module):
         ys, state = self.encoder(xs[: len(xs) - self.task.answer])
         memory, last = mg.permute_dims(ys, (1, 0, 2)), ys[-1]
         directions = self.encoder.directions
-        leaves, structure = flatten(state)
+        leaves, structure = mg.tree.flatten(state)
         # Of two directions the mean.
         means = [mg.mean(mg.reshape(x, (len(self.cells), directions, *x.shape[1:])), axis=1) for x in leaves]
-        carry = [unflatten(structure, [leaf[i] for leaf in means]) for i in range(len(self.cells))]
+        carry = [mg.tree.unflatten(structure, [leaf[i] for leaf in means]) for i in range(len(self.cells))]
         if self.context == "repeat":
-            carry = [tree_map(mg.zeros_like, one) for one in carry]
+            carry = [mg.tree.tree_map(mg.zeros_like, one) for one in carry]
 
         def step(carry: Any, x: Any) -> tuple[Any, Any]:
             states, own = carry
@@ -102,7 +101,7 @@ class Seq2Seq(mg.nn.Module):
             weights: Any = None
             x = last if self.context == "repeat" else mg.where(told, given, own)
             if self.attention == "additive":
-                seen, weights = self.look(flatten(states[-1])[0][0], memory)
+                seen, weights = self.look(mg.tree.flatten(states[-1])[0][0], memory)
                 x = mg.concat([x, seen], axis=-1)
             new = []
             for cell, one in zip(self.cells, states, strict=True):
@@ -139,7 +138,7 @@ class Seq2Seq(mg.nn.Module):
                 words = np.concatenate([np.take_along_axis(words, parents[None], axis=2), codes[None]])
                 rows = (np.arange(batch)[:, None] * width + parents).ravel()
                 carry = (
-                    tree_map(lambda leaf, rows=rows: mg.take(leaf, rows, axis=0), states),
+                    mg.tree.tree_map(lambda leaf, rows=rows: mg.take(leaf, rows, axis=0), states),
                     mg.tensor(eye[codes.ravel()]),
                 )
         return words[:, :, 0]

@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 
 import minigrad as mg
+from minigrad.config import resolve
 from minigrad.errors import UsageError
 from minigrad.objective import make_loss
+from minigrad.train import Run
 
 NAMES = mg.registry.names("tasks")
 
@@ -179,6 +181,32 @@ def test_mackey_glass_follows_its_equation() -> None:
     t = np.arange(200, 399)
     right = 0.2 * x[t - 17] / (1 + x[t - 17] ** 10) - 0.1 * x[t]
     np.testing.assert_allclose((x[t + 1] - x[t - 1]) / 2, right, atol=2e-3)
+
+
+# --- what the systems are for ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("model", "name", "settings", "options", "within"),
+    [
+        ("jordan", "parity", {}, {"length": 10}, 500),
+        ("lstm", "labelling", {}, {}, 400),
+        ("lstm", "sentiment", {}, {"hidden": 64}, 700),
+        ("gru", "delayed-recall", {}, {"length": 20, "hidden": 64}, 1100),
+        ("attention", "associative-recall", {}, {"hidden": 64}, 500),
+        ("attention", "reversal", {"decoder": True}, {"length": 5, "hidden": 64}, 400),
+        ("seq2seq", "reversal", {"attention": "general"}, {"length": 8, "hidden": 32}, 700),
+        ("seq2seq", "selective-copy", {"attention": "additive"}, {"length": 12, "hidden": 32}, 600),
+    ],
+)
+def test_a_system_learns_what_it_is_for(model: str, name: str, settings, options, within: int) -> None:
+    """Within some three times the steps that three seeds needed."""
+    run = Run(resolve(model, name, settings=settings, options={"steps": within, "trace": "off", **options}), None)
+    for _ in run.records():
+        if run.solved:
+            break
+    assert run.solved
+    assert run.average_loss < run.task.baseline / 2
 
 
 # --- series and files of the user's ----------------------------------------------------------------------------------

@@ -1,8 +1,8 @@
-"""Associative recall (Ba et al. 2016; with key and value together, Schlag et al. 2021): the pairs c9 k8 j3 are read, one a
-step, then k c j, and 8 9 3 is to be said.
+"""Associative recall (Ba et al. 2016; with key and value together, Schlag et al. 2021): the pairs c9 k8 j3 are read,
+one a step, then k c j, and 8 9 3 is to be said.
 
-`length` pairs of a letter and a digit, each letter once; then the same letters in another order, and at each the digit that
-stood beside it. ln 10 a digit for the best guess that does not look.
+`length` pairs of a letter and a digit, each letter once; then the same letters in another order, and at each the digit
+that stood beside it. ln 10 a digit for the best guess that does not look.
 """
 
 from math import log
