@@ -18,6 +18,7 @@ COMMANDS = {
     "train": ("train", "Train a model on a task; show loss and gradient norms; save a run."),
     "show": ("show", "What is derived from a cell: its graph and its backward."),
     "eval": ("evaluate", "Loss and accuracy of a saved run on fresh data."),
+    "check": ("checking", "Run the conformance checks on a cell, a model, a task or an unroll."),
     "models": ("listing", "List the models, importing none."),
     "tasks": ("listing", "List the tasks, importing none."),
     "plugins": ("listing", "List every plugin and where it comes from."),

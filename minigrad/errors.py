@@ -51,6 +51,10 @@ class UsageError(MinigradError, ValueError):
     exit_code = 2
 
 
+class CheckError(MinigradError, AssertionError):
+    """A plugin that does not do what is expected of it."""
+
+
 class DivergedError(MinigradError, ArithmeticError):
     """A loss, gradient or norm that is not finite."""
 

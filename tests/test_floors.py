@@ -17,8 +17,8 @@ FLOORS = [
     ["codegen", "codegen.places", "codegen.plan", "codegen.schedule", "codegen.text", "codegen.loops", "codegen.cpu",
      "codegen.program", "codegen.workspace", "codegen.run"],
     ["tracing", "compiled", "recurrence", "batch", "weights", "api"],
-    ["nn.module", "nn.layers", "nn.attention", "nn.losses", "nn.ctc", "registry", "nn.cell", "nn.recurrent", "nn", "optim", "check", "config", "checkpoint",
-     "objective", "curves", "models", "train"],
+    ["nn.module", "nn.layers", "nn.attention", "nn.losses", "nn.ctc", "registry", "nn.cell", "nn.recurrent", "nn", "optim", "gradcheck", "config", "checkpoint",
+     "objective", "curves", "models", "train", "conformance.report", "conformance.cells", "conformance.others", "conformance", "check"],
 ]  # fmt: skip
 ORDER = {name: (floor, place) for floor, names in enumerate(FLOORS) for place, name in enumerate(names)}
 

@@ -1,0 +1,7 @@
+"""What minigrad expects of cells, models, tasks and unrolls, as checks that anybody can run."""
+
+from minigrad.conformance.cells import check_cell
+from minigrad.conformance.others import check_model, check_task, check_unroll
+from minigrad.conformance.report import CellReport
+
+__all__ = ["CellReport", "check_cell", "check_model", "check_task", "check_unroll"]
