@@ -1,9 +1,10 @@
 """Pictures made of characters: a line of blocks, and columns on a log scale. Pure functions from numbers to text."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import isfinite, log10
 
 BLOCKS = " ▁▂▃▄▅▆▇█"
+MARKS = "●▲■◆○△□◇"
 
 
 def resample(values: Sequence[float], width: int) -> list[float]:
@@ -41,6 +42,44 @@ def log_columns(values: Sequence[float], width: int, height: int) -> list[str]:
         label = f"1e{high:.0f}" if row == height - 1 else f"1e{low:.0f}" if row == 0 else ""
         lines.append(label.rjust(margin - 1) + "│" + "".join(BLOCKS[min(8, max(0, c - 8 * row))] for c in columns))
     return lines
+
+
+def overlay(curves: Mapping[str, Sequence[float]], width: int, height: int) -> list[str]:
+    """Curves in one picture on a log scale, each drawn with its key, a character; time from left to right."""
+    margin = 6
+    positive = [v for values in curves.values() for v in values if v > 0 and isfinite(v)]
+    if not positive or width <= margin:
+        return [""] * height
+    low, high = _decades(positive)
+    room = width - margin
+    grid = [[" "] * room for _ in range(height)]
+    for mark, values in curves.items():
+        n = len(values)
+        for column in range(room):
+            v = values[min(column * n // room, n - 1)]
+            if v > 0 and isfinite(v):
+                row = round((log10(v) - low) / (high - low) * (height - 1))
+                grid[height - 1 - row][column] = mark
+    labels = {0: f"1e{high}", height - 1: f"1e{low}"}
+    return [labels.get(i, "").rjust(margin - 1) + "│" + "".join(line).rstrip() for i, line in enumerate(grid)]
+
+
+def heat(rows: Sequence[Sequence[float]], width: int, height: int) -> tuple[list[str], tuple[float, float]]:
+    """Figures as shades on a log scale, at most `height` lines of `width`; and the ends of the scale."""
+    shades = " ░▒▓█"
+    taken = [rows[i * len(rows) // min(height, len(rows))] for i in range(min(height, len(rows)))]
+    positive = [v for row in taken for v in row if v > 0 and isfinite(v)]
+    if not positive:
+        return [""] * len(taken), (0.0, 0.0)
+    low, high = log10(min(positive)), log10(max(positive))
+    lines = []
+    for row in taken:
+        line = ""
+        for v in _stretch(row, width):
+            share = (log10(v) - low) / ((high - low) or 1.0) if v > 0 and isfinite(v) else 0.0
+            line += shades[min(4, int(share * 5))] if v > 0 and isfinite(v) else " "
+        lines.append(line)
+    return lines, (min(positive), max(positive))
 
 
 def _decades(positive: Sequence[float]) -> tuple[int, int]:

@@ -16,8 +16,11 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 COMMANDS = {
     "train": ("train", "Train a model on a task; show loss and gradient norms; save a run."),
+    "compare": ("compare", "Train several models on one task, side by side."),
     "show": ("show", "What is derived from a cell: its graph and its backward."),
     "eval": ("evaluate", "Loss and accuracy of a saved run on fresh data."),
+    "runs": ("runs", "List saved runs."),
+    "plot": ("plot", "Pictures of a saved run, in the terminal or as a page."),
     "check": ("checking", "Run the conformance checks on a cell, a model, a task or an unroll."),
     "models": ("listing", "List the models, importing none."),
     "tasks": ("listing", "List the tasks, importing none."),

@@ -40,11 +40,10 @@ class Lines(Quiet):
     def show(self, *, last: bool = False) -> None:
         """Write a line if it is time."""
         now = time.monotonic()
-        if self.view.records and (last or now - self._shown_at >= LINE_SECONDS):
-            step = self.view.records[-1]["step"]
-            if step != self._shown_step:
-                print(self.view.line(), file=sys.stderr, flush=True)
-                self._shown_at, self._shown_step = now, step
+        step = self.view.step
+        if step != self._shown_step and (last or now - self._shown_at >= LINE_SECONDS):
+            print(self.view.line(), file=sys.stderr, flush=True)
+            self._shown_at, self._shown_step = now, step
 
     def note(self, text: str) -> None:
         """Write it as a line."""

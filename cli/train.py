@@ -10,36 +10,17 @@ from typing import Any
 import click
 
 from minigrad.errors import DivergedError, MinigradError, UsageError
+from minigrad_cli.options import given_options, run_options
 from minigrad_cli.words import bits, clock, percent
 
 EXIT_INTERRUPTED = 130
-PROGRESS = ("auto", "bar", "lines", "none")
 
 
 @click.command(short_help="Train a model on a task.")
 @click.argument("model", required=False)
-@click.option("--task", help="What to learn; `minigrad tasks` lists them.")
-@click.option("--steps", type=int, help="Run that many steps, no fewer. Without it: until solved.")
-@click.option("--batch", type=int, help="Sequences a step.  [32]")
-@click.option("--length", type=int, help="The task's own length.")
-@click.option("--hidden", type=int, help="Hidden size.  [128]")
-@click.option("--layers", type=int, help="Recurrent layers.  [1]")
-@click.option("--bidirectional", is_flag=True, default=None, help="Read the sequence from both ends.")
-@click.option("--lr", type=float, help="Learning rate.  [the task's advice, or 0.001]")
-@click.option("--optimizer", help="sgd, rmsprop, adam or adamw.  [adam]")
-@click.option("--clip", type=float, help="Largest gradient norm.  [1]")
-@click.option("--seed", type=int, help="Of weights and data.  [0]")
-@click.option("--unroll", help="How far a gradient goes back in time.  [full]")
-@click.option("--window", type=int, metavar="K", help="Steps that a gradient goes back; with --unroll tbptt.")
-@click.option("--patience", type=int, metavar="N", help="Stop after N steps without a better loss.")
-@click.option("--device", help="Where to compute: cpu.")
-@click.option("--trace", help="off, params or time: which gradient norms are kept.  [time]")
+@run_options
 @click.option("--out", help="Folder of the new run.  [runs/MODEL-TASK-N]")
 @click.option("--resume", metavar="RUN", help="Go on with a run; needs no model and no task.")
-@click.option("--config", "config_file", metavar="FILE.toml", help="Read options from a file.")
-@click.option("--set", "settings", metavar="KEY=VALUE", multiple=True, help="An option of the model, task, ….")
-@click.option("--progress", type=click.Choice(PROGRESS), default="auto", show_default=True)
-@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout at the end.")
 @click.option("--dry-run", is_flag=True, help="Print the resolved configuration and write nothing.")
 def train(
     model: str | None,
@@ -63,10 +44,8 @@ def train(
     """
     from minigrad.config import parse_setting, read_toml, resolve
 
-    given = {key: value for key, value in options.items() if value is not None}
+    given = given_options(options)
     task = given.pop("task", None)
-    if "window" in given:
-        given["unroll.window"] = given.pop("window")
     if resume is not None:
         forbidden = [
             name
@@ -115,7 +94,7 @@ def _print_config(config: dict[str, Any], as_json: bool) -> None:
 
 
 def _train(config: dict[str, Any], *, resume: str | None, out: str | None, progress: str, as_json: bool) -> int:
-    from minigrad import checkpoint, jit
+    from minigrad import checkpoint
     from minigrad.train import Run
     from minigrad_cli.progress import choose
     from minigrad_cli.view import TrainView
@@ -130,10 +109,10 @@ def _train(config: dict[str, Any], *, resume: str | None, out: str | None, progr
     checkpoint.write_config(run.folder, config)
     title = f"{config['model']['name']} on {config['task']['name']}"
     shown = choose(progress, TrainView(title, config.get("steps"), float(run.task.baseline)))
-    jit.listener = lambda kernel: shown.note(f"compiling {kernel} (once)…")
+    listen(shown)
     shown.note(f"{title}: {sum(p.size for p in run.model.parameters()):,} parameters, run {run.folder}")
     error: MinigradError | None = None
-    with _stop_on_signal() as stop:
+    with stop_on_signal() as stop:
         try:
             with shown.running():
                 for record in run.records(stop):
@@ -148,8 +127,15 @@ def _train(config: dict[str, Any], *, resume: str | None, out: str | None, progr
     return EXIT_INTERRUPTED if run.status == "interrupted" else 0
 
 
+def listen(shown: Any) -> None:
+    """Let what shows the progress say that something is being compiled."""
+    from minigrad import jit
+
+    jit.listener = lambda kernel: shown.note(f"compiling {kernel} (once)…")
+
+
 @contextmanager
-def _stop_on_signal() -> Iterator[Callable[[], bool]]:
+def stop_on_signal() -> Iterator[Callable[[], bool]]:
     """Turn Ctrl-C and a polite kill into a question to ask after each step; the second one interrupts at once."""
     asked = []
 

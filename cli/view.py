@@ -34,6 +34,11 @@ class TrainView:
             self.records[-1] = {k: newest.get(k) for k in ("loss", "accuracy", "grad_norm")}
         self.records.append(record)
 
+    @property
+    def step(self) -> int:
+        """Of the newest record; 0 before there is one."""
+        return self.records[-1]["step"] if self.records else 0
+
     def rate(self) -> float:
         """Steps a second since this process began."""
         if len(self.records) < 2 or self._started is None:

@@ -84,6 +84,17 @@ def read(run: str | Path) -> tuple[dict[str, Array], dict[str, Any]] | None:
     return arrays, json.loads(text["state"])
 
 
+def read_metrics(run: str | Path) -> list[dict[str, Any]]:
+    """Every whole record of a run, oldest first."""
+    path, found = Path(run) / METRICS, []
+    for line in path.read_bytes().splitlines() if path.exists() else ():
+        try:
+            found.append(json.loads(line))
+        except ValueError:
+            break  # half a line, of a run that was killed or is running
+    return found
+
+
 def cut_metrics(folder: Path, step: int) -> None:
     """Drop the records after `step`, and a last line that is not whole: they will be written again."""
     path = folder / METRICS

@@ -1,0 +1,208 @@
+"""A run as one page of HTML or one picture: everything in the file, nothing fetched, light and dark.
+
+What was recorded comes from `metrics.jsonl`; gates, connectivity and alignment are computed from the checkpoint.
+"""
+
+import json
+import shlex
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from minigrad_cli import svg
+from minigrad_cli.charts import resample
+
+POINTS, ROWS = 400, 60
+Record = dict[str, Any]
+
+
+class Story:
+    """A run's folder, read: `config`, `records`, `name`."""
+
+    def __init__(self, folder: Path) -> None:
+        from minigrad import checkpoint
+
+        self.folder, self.config = folder, checkpoint.read_config(folder)
+        self.records = checkpoint.read_metrics(folder)
+        self.name = self.config["model"]["name"]
+
+    def column(self, key: str) -> tuple[list[float], list[float]]:
+        """Steps and figures, thinned out to what a picture can show."""
+        some = [(r["step"], r[key]) for r in self.records if r.get(key) is not None]
+        if not some:
+            return [], []
+        xs, ys = zip(*some, strict=True)
+        return resample(xs, POINTS), resample(ys, POINTS)
+
+    def by_time(self) -> dict[str, list[tuple[int, list[float]]]]:
+        """For each carry leaf: (step, norms over time) of the records that have as many time steps as the last one."""
+        found: dict[str, list[tuple[int, list[float]]]] = {}
+        traced = [r for r in self.records if r.get("time_grad_norm")]
+        for name, last in (traced[-1]["time_grad_norm"] if traced else {}).items():
+            some = [(r["step"], r["time_grad_norm"].get(name, ())) for r in traced]
+            some = [(step, norms) for step, norms in some if len(norms) == len(last)]
+            found[name] = [some[i * len(some) // min(ROWS, len(some))] for i in range(min(ROWS, len(some)))]
+            found[name][-1] = some[-1]
+        return found
+
+    def command(self) -> str:
+        """How to make this run again."""
+        c = self.config
+        words = ["minigrad", "train", c["model"]["name"], "--task", c["task"]["name"]]
+        for key, value in c.items():
+            if key == "bidirectional":
+                words += ["--bidirectional"] * value
+            elif not isinstance(value, dict):
+                words += [f"--{key}", str(value)]
+        words += ["--optimizer", c["optimizer"]["name"], "--unroll", c["unroll"]["name"]]
+        for table in ("model", "task", "optimizer", "unroll"):
+            for key, value in c[table].items():
+                if key != "name":
+                    words += ["--set", f"{table}.{key}={json.dumps(value)}"]
+        return shlex.join(words)
+
+
+def figures(stories: list[Story]) -> list[str]:
+    """The pictures that records give; several runs lie over each other."""
+    from minigrad.config import make_task
+    from minigrad.registry import load
+
+    first = stories[0].config
+    baseline = float(make_task(load("tasks", first["task"]["name"]), first).baseline)
+    several = len(stories) > 1
+    found = [
+        svg.curves(
+            "Loss", {s.name: s.column("loss") for s in stories}, x="training step", level=("baseline", baseline)
+        ),
+        svg.curves("Accuracy", {s.name: s.column("accuracy") for s in stories}, x="training step"),
+        svg.curves(
+            "Gradient norm before clipping",
+            {s.name: s.column("grad_norm") for s in stories},
+            x="training step",
+            log=True,
+        ),
+    ]
+    last: dict[str, Any] = {}
+    for story in stories:
+        for name, rows in story.by_time().items():
+            label = f"{story.name} {name}" if several else name
+            norms = rows[-1][1]
+            last[label] = (range(len(norms)), norms)
+            found.append(
+                svg.heat(
+                    f"‖dL/d {name}_t‖ of {story.name} by time step and training step",
+                    [resample(r, 128) for _, r in rows],
+                    x="time step t",
+                    y="training step",
+                    span=(rows[0][0], rows[-1][0]),
+                )
+            )
+    found.insert(3, svg.curves("‖dL/d carry_t‖ at the last training step", last, x="time step t", log=True))
+    for story in stories:
+        names = list((story.records[-1].get("param_grad_norm") or {}) if story.records else {})[:6]
+        series = {
+            n.removeprefix("recurrent."): (
+                [float(r["step"]) for r in story.records],
+                [r["param_grad_norm"][n] for r in story.records],
+            )
+            for n in names
+        }
+        series = {n: (resample(a, POINTS), resample(b, POINTS)) for n, (a, b) in series.items()}
+        found.append(svg.curves(f"Gradient norm by parameter, {story.name}", series, x="training step", log=True))
+    return [figure for figure in found if figure]
+
+
+def looked_inside(story: Story) -> list[str]:
+    """The pictures that the trained model gives: gates, connectivity, alignment."""
+    from minigrad import checkpoint, nn
+    from minigrad.connectivity import connectivity
+    from minigrad.gates import openness
+    from minigrad.train import Run
+
+    kept = checkpoint.read(story.folder)
+    if kept is None:
+        return []
+    run = Run({**story.config, "trace": "off"}, None)
+    run.model.load_state_dict({k.removeprefix("model."): a for k, a in kept[0].items() if k.startswith("model.")})
+    model = run.model.eval()
+    batch = getattr(run.task, "test_batch", run.task.batch)(np.random.default_rng(1), 8)
+    found = []
+    layer = getattr(model, "recurrent", None)
+    if isinstance(layer, nn.Recurrent):
+        gates = openness(layer.cells[0], batch.xs)
+        for what, i in (("mean opening", 0), ("share wide open or shut", 1)):
+            series = {name: (range(len(v[i])), [float(x) for x in v[i]]) for name, v in gates.items()}
+            found.append(svg.curves(f"Gates of {story.name}, layer 0: {what}", series, x="time step t"))
+    outputs, moved = connectivity(model, batch)
+    found.append(
+        svg.heat(
+            f"Connectivity of {story.name}: ‖dy_t / dx_s‖",
+            [resample(row, 128) for row in moved.tolist()],
+            x="input step s",
+            y="output step t",
+            span=(outputs[0], outputs[-1]),
+        )
+    )
+    alignment = getattr(model, "alignment", None)
+    if alignment is not None and hasattr(run.task, "text"):
+        model(batch.xs)
+        n, task = run.task.answer, run.task
+        rows = model.alignment.detach().numpy()[-n:, 0, : len(batch.xs) - n]
+        texts = task.text(batch.xs[:-n, 0].argmax(-1)), task.text(batch.targets[-n:, 0])
+        found.append(
+            svg.heat("Where the answer looked", rows.tolist(), x="source", y="", span=(0, n), log=False, labels=texts)
+        )
+    return [figure for figure in found if figure]
+
+
+def html(stories: list[Story]) -> str:
+    """The page."""
+    title = f"{', '.join(s.name for s in stories)} on {stories[0].config['task']['name']}"
+    parts = [f"<h1>{escape(title)}</h1>", _summary(stories)]
+    parts += [f"<figure>{figure}</figure>" for figure in figures(stories)]
+    for story in stories:
+        parts += [f"<figure>{figure}</figure>" for figure in looked_inside(story)]
+    for story in stories:
+        config = "".join(
+            f"<tr><td>{escape(key)}</td><td>{escape(json.dumps(value))}</td></tr>"
+            for key, value in story.config.items()
+        )
+        parts.append(f"<h2>{escape(story.name)}</h2><p>To make this run again:</p><pre>{escape(story.command())}</pre>")
+        parts.append(f"<details><summary>Configuration</summary><table>{config}</table></details>")
+    page = (
+        "body { color: var(--ink); background: var(--page); font: 15px/1.5 system-ui, sans-serif; max-width: 1340px;"
+        " margin: 2em auto; padding: 0 1em; } figure { display: inline-block; margin: .5em 1em .5em 0; }"
+        " pre { white-space: pre-wrap; } td, th { text-align: left; padding: 0 1em .2em 0; } svg { max-width: 100%;"
+        " height: auto; }"
+    )
+    return (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
+        f"<title>{escape(title)}</title><style>{svg.STYLE}{page}</style></head><body>{''.join(parts)}</body></html>\n"
+    )
+
+
+def _summary(stories: list[Story]) -> str:
+    rows = []
+    for s in stories:
+        last = s.records[-20:]
+        loss = float(np.mean([r["loss"] for r in last])) if last else float("nan")
+        some = [r["accuracy"] for r in last if r.get("accuracy") is not None]
+        accuracy = f"{100 * float(np.mean(some)):.1f} %" if some else ""
+        rows.append(f"<tr><td>{escape(s.name)}</td><td>{s.records[-1]['step'] if last else 0}</td><td>{loss:.4f}</td>"
+                    f"<td>{accuracy}</td></tr>")  # fmt: skip
+    head = "<tr><th>model</th><th>steps</th><th>loss (last 20 steps)</th><th>accuracy</th></tr>"
+    return f"<table>{head}{''.join(rows)}</table>"
+
+
+def picture(stories: list[Story]) -> str:
+    """One SVG with the pictures that records give, one below the other."""
+    found = figures(stories)
+    height = svg.HEIGHT + 10
+    inner = [f'<g transform="translate(0 {i * height})">{figure}</g>' for i, figure in enumerate(found)]
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {svg.WIDTH} {height * len(found)}" width="{svg.WIDTH}" '
+        f'height="{height * len(found)}"><style>{svg.STYLE}</style><rect width="100%" height="100%" '
+        f'style="fill: var(--page)"/>{"".join(inner)}</svg>\n'
+    )
