@@ -22,9 +22,11 @@ COMMANDS = {
     "runs": ("runs", "List saved runs."),
     "plot": ("plot", "Pictures of a saved run, in the terminal or as a page."),
     "check": ("checking", "Run the conformance checks on a cell, a model, a task or an unroll."),
+    "plugin": ("plugin", "`plugin new NAME --kind cell|task|…` writes a project of your own."),
     "models": ("listing", "List the models, importing none."),
     "tasks": ("listing", "List the tasks, importing none."),
     "plugins": ("listing", "List every plugin and where it comes from."),
+    "bench": ("bench", "Speed against the peers that are installed."),
     "info": ("info", "Versions, threads, cache and devices."),
     "cache": ("cache", "Where compiled kernels are; `cache clear` deletes them."),
 }

@@ -19,7 +19,7 @@ OPTIMIZERS = {"sgd": "SGD", "rmsprop": "RMSprop", "adam": "Adam", "adamw": "Adam
 # What each top-level key holds. The model and the task are named by `name` in their tables.
 KEYS: dict[str, type] = {
     "steps": int, "batch": int, "length": int, "hidden": int, "layers": int, "bidirectional": bool, "lr": float,
-    "clip": float, "seed": int, "device": str, "trace": str, "patience": int,
+    "clip": float, "seed": int, "device": str, "trace": str, "patience": int, "loggers": str,
 }  # fmt: skip
 DEFAULTS: Table = {
     "batch": 32, "hidden": 128, "layers": 1, "bidirectional": False, "lr": 1e-3, "clip": 1.0, "seed": 0,

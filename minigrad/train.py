@@ -116,7 +116,8 @@ class Run:
         Raises:
             DivergedError: for a loss or gradient that is not finite; the last good checkpoint stays.
         """
-        logger = registry.load("loggers", "jsonl")(self.folder) if self.folder is not None else None
+        names = ["jsonl", *(name.strip() for name in self.config.get("loggers", "").split(",") if name.strip())]
+        loggers = [registry.load("loggers", name)(self.folder) for name in names if self.folder is not None]
         began = time.monotonic() - self.seconds
         saved = time.monotonic()
         try:
@@ -126,7 +127,7 @@ class Run:
                 record = self._one_step()
                 self.seconds = time.monotonic() - began
                 record["seconds"] = round(self.seconds, 6)
-                if logger is not None:
+                for logger in loggers:
                     logger.log(record)
                 yield record
                 if stop():
@@ -145,7 +146,7 @@ class Run:
             self.status = "diverged"
             raise
         finally:
-            if logger is not None:
+            for logger in loggers:
                 logger.close()
 
     def _one_step(self) -> Record:

@@ -411,3 +411,11 @@ def test_the_kernel_cache_heals_itself(tmp_path: Path) -> None:
         assert damaged.stdout == "0.9\n", damaged.stderr
         assert "Traceback" not in damaged.stderr
     assert use().stderr == ""
+
+
+def test_bench_measures_ours_and_says_where_no_peer_is(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["bench", "--cell", "rnn", "--shape", "2,2,2,4", "--seconds", "0.01", "--json"]) == 0
+    (row,) = json.loads(capsys.readouterr().out)
+    assert row["minigrad"] > 0
+    assert run(["bench", "--shape", "1,2,x,4"]) == 2
+    assert "--shape takes T,B,D,H" in capsys.readouterr().err
