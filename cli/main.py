@@ -19,6 +19,7 @@ COMMANDS = {
     "compare": ("compare", "Train several models on one task, side by side."),
     "show": ("show", "What is derived from a cell: its graph and its backward."),
     "eval": ("evaluate", "Loss and accuracy of a saved run on fresh data."),
+    "explain": ("explain", "How a gradient goes back through time, computed in front of you, a step at a time."),
     "runs": ("runs", "List saved runs."),
     "plot": ("plot", "Pictures of a saved run, in the terminal or as a page."),
     "check": ("checking", "Run the conformance checks on a cell, a model, a task or an unroll."),

@@ -127,13 +127,14 @@ class Run:
                 record = self._one_step()
                 self.seconds = time.monotonic() - began
                 record["seconds"] = round(self.seconds, 6)
+                enough = patience is not None and self._waited() >= patience  # before anything may stop the run
                 for logger in loggers:
                     logger.log(record)
                 yield record
                 if stop():
                     self.status = "interrupted"
                     break
-                if patience is not None and self._waited() >= patience:
+                if enough:
                     self.status = "solved" if self.solved else "finished"
                     break
                 if time.monotonic() - saved > CHECKPOINT_SECONDS:
