@@ -23,12 +23,14 @@ class TrainView:
         self.title, self.total, self.baseline, self.first = title, total, baseline, first
         self.records: list[dict[str, Any]] = []
         self.note = ""
+        self.inside: dict[str, Any] = {}  # gates and singular values, which not every record has
         self._started: float | None = None
 
     def update(self, record: dict[str, Any]) -> None:
         """Take the newest record; of older ones only the curves' figures are kept."""
         if self._started is None:
             self._started = record["seconds"]
+        self.inside |= {k: record[k] for k in ("gates", "singular_values") if k in record}
         if self.records:
             newest = self.records[-1]
             self.records[-1] = {k: newest.get(k) for k in ("loss", "accuracy", "grad_norm")}
@@ -83,11 +85,24 @@ class TrainView:
             )
             for line in log_columns(norms, width, height):
                 yield Text(line, style="cyan", no_wrap=True)
+        if self.inside and width >= 60:
+            yield Text("")
+            yield Text(self._inside(), no_wrap=True, overflow="ellipsis")
         if parameters := r.get("param_grad_norm"):
             yield Text("")
             yield from self._parameters(parameters, width)
         if self.note:
             yield Text(self.note, style="dim")
+
+    def _inside(self) -> str:
+        """Gates, and the largest singular value of the recurrent weights, in one line."""
+        gates = [
+            f"{n} {mean:.2f} ({percent(share)} saturated)" for n, (mean, share) in self.inside.get("gates", {}).items()
+        ]
+        values = [
+            f"largest singular value of {n} {x[0]:.3g}" for n, x in self.inside.get("singular_values", {}).items()
+        ]
+        return "  ".join([*(["gates", *gates] if gates else []), *values])
 
     def _head(self, r: dict[str, Any], width: int) -> Text:
         head = Text(no_wrap=True, overflow="ellipsis")

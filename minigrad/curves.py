@@ -1,6 +1,6 @@
-"""From the traces of a training step to the figures of its record: gradient norms by carry leaf and time step.
+"""From a training step to the figures of its record: gradient norms by carry leaf and time step, updates, gates.
 
-Imports `nn`, `tracing` and the floors below.
+Imports `gates`, `nn`, `tracing` and the floors below.
 """
 
 from typing import Any
@@ -8,8 +8,12 @@ from typing import Any
 import numpy as np
 
 from minigrad import nn
+from minigrad.gates import openness
+from minigrad.mode import quiet
 from minigrad.tracing import ScanTrace
 from minigrad.tree import paths
+
+ROWS = 4  # of a batch, whose gates are looked at
 
 
 def scan_names(model: nn.Module, scans: list[ScanTrace]) -> list[list[str]]:
@@ -42,6 +46,42 @@ def time_grad_norm(model: nn.Module, scans: list[ScanTrace]) -> dict[str, list[f
         for name, norms in zip(names[i % len(names)], scan.carry_grad_norm, strict=True):
             found.setdefault(name, []).extend(short(x) for x in np.sqrt(np.square(norms).sum(axis=1)))
     return found
+
+
+def norms_of(arrays: dict[str, Any]) -> dict[str, float]:
+    """The norm of each array, by name, in float64."""
+    return {name: float(np.sqrt(np.square(a, dtype=np.float64).sum())) for name, a in arrays.items()}
+
+
+def update_ratio(model: nn.Module, before: dict[str, Any]) -> dict[str, float]:
+    """How long the last step was against the weight that it moved: ‖Δw‖ / ‖w‖ by name."""
+    moved = norms_of({name: p.numpy() - before[name] for name, p in model.named_parameters()})
+    sizes = norms_of(before)
+    return {name: short(moved[name] / sizes[name]) if sizes[name] else 0.0 for name in moved}
+
+
+def inside(model: nn.Module, xs: Any) -> dict[str, Any]:
+    """Of a model's recurrent layer: `gates`, each with its mean and the share of it wide open or shut, over a few rows
+    of xs [T, B, D], and `singular_values`, the largest, median and smallest of each gate's recurrent weights.
+    """
+    layer = getattr(model, "recurrent", None)
+    if not isinstance(layer, nn.Recurrent):
+        return {}
+    cell, found = layer.cells[0], {}
+    training = cell.training
+    with quiet():  # what is not finite shows in the figures
+        gates = openness(cell.eval(), np.ascontiguousarray(xs[:, :ROWS]))
+    cell.train(training)
+    if gates:
+        found["gates"] = {name: [short(mean.mean()), short(share.mean())] for name, (mean, share) in gates.items()}
+    values = {}
+    for name, weight in ((n, p.numpy()) for n, p in cell.named_parameters() if p.ndim == 2 and n.endswith("_hh")):
+        if not np.isfinite(weight).all():
+            continue
+        blocks = np.split(weight, len(weight) // weight.shape[1]) if len(weight) % weight.shape[1] == 0 else [weight]
+        singular = np.concatenate([np.linalg.svd(block, compute_uv=False) for block in blocks])
+        values[name] = [short(x) for x in (singular.max(), np.median(singular), singular.min())]
+    return found | ({"singular_values": values} if values else {})
 
 
 def first_not_finite(scans: list[ScanTrace], field: str, *, last: bool) -> int | None:

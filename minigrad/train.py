@@ -15,7 +15,7 @@ import numpy as np
 from minigrad import __version__, checkpoint, optim, random, registry
 from minigrad.batch import Batch
 from minigrad.config import OPTIMIZERS, TRAINING, Table, make_task
-from minigrad.curves import first_not_finite, short, time_grad_norm
+from minigrad.curves import first_not_finite, inside, norms_of, short, time_grad_norm, update_ratio
 from minigrad.eager import tensor
 from minigrad.errors import DivergedError, PluginError, ScanError, UsageError
 from minigrad.mode import no_grad
@@ -27,6 +27,7 @@ from minigrad.tree import flatten, tree_map, unflatten
 Record = dict[str, Any]
 CHECKPOINT_SECONDS = 10.0
 MOST_STEPS = 20_000  # of a run that stops when the task is solved
+INSIDE = 50  # steps between looks at gates and singular values
 RECENT = 20  # batches that a loss or accuracy is averaged over before a task counts as solved
 
 
@@ -160,13 +161,12 @@ class Run:
             except ScanError as error:  # what a cell gives back is its author's affair
                 raise PluginError(f"the model {self.config['model']['name']!r}: {error}") from error
         named = dict(self.model.named_parameters())
-        squares = {
-            n: float(np.square(p.grad.numpy(), dtype=np.float64).sum()) for n, p in named.items() if p.grad is not None
-        }
-        if not np.isfinite(loss.item()) or not np.isfinite(sum(squares.values())):
+        norms = norms_of({n: p.grad.numpy() for n, p in named.items() if p.grad is not None})
+        if not np.isfinite(loss.item()) or not np.isfinite(sum(norms.values())):
             raise DivergedError(self._diagnosis(batch, loss.item()))
         self.state = self._kept(state) if batch.starts is not None else None
         norm = self._temper(list(named.values()))
+        before = {n: p.numpy().copy() for n, p in named.items()} if traced is not None else {}
         self.optimizer.step()
         self.step += 1
         accuracy = measure_accuracy(self.task, ys, batch)
@@ -176,9 +176,14 @@ class Run:
         if accuracy is not None:
             record["accuracy"] = accuracy
         if self.config["trace"] != "off":
-            record["param_grad_norm"] = {n: short(np.sqrt(square)) for n, square in squares.items()}
+            record["param_grad_norm"] = {n: short(x) for n, x in norms.items()}
+            clipped = norms_of({n: p.grad.numpy() for n, p in named.items() if p.grad is not None})
+            record["clipped_grad_norm"] = {n: short(x) for n, x in clipped.items()}
         if traced is not None:
             record["time_grad_norm"] = time_grad_norm(self.model, traced.scans)
+            record["update_ratio"] = update_ratio(self.model, before)
+            if self.step % INSIDE == 1:
+                record |= inside(self.model, batch.xs)
         return record
 
     def _carried(self, batch: Batch) -> Any:

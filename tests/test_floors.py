@@ -18,7 +18,7 @@ FLOORS = [
      "codegen.program", "codegen.workspace", "codegen.run"],
     ["tracing", "compiled", "recurrence", "batch", "weights", "api"],
     ["nn.module", "nn.layers", "nn.attention", "nn.losses", "nn.ctc", "registry", "nn.cell", "nn.recurrent", "nn", "optim", "gradcheck", "config", "checkpoint",
-     "objective", "curves", "gates", "connectivity", "models", "train", "conformance.report", "conformance.cells", "conformance.others", "conformance", "check"],
+     "objective", "gates", "curves", "connectivity", "models", "train", "conformance.report", "conformance.cells", "conformance.others", "conformance", "check"],
 ]  # fmt: skip
 ORDER = {name: (floor, place) for floor, names in enumerate(FLOORS) for place, name in enumerate(names)}
 

@@ -117,6 +117,30 @@ def test_records_hold_what_the_contract_says(in_folder: Path, model: str, task: 
     assert last["grad_norm"] == pytest.approx(np.sqrt(sum(v**2 for v in last["param_grad_norm"].values())), rel=1e-4)
     assert run.summary()["status"] == "finished"
     assert evaluate(run, batches=2)["loss"] > 0
+    first = records[0]
+    assert ("gates" in first, set(first.get("gates", ()))) == (
+        model != "rnn",
+        {"rnn": set(), "lstm": set("ifo"), "gru": set("rz")}[model],
+    )
+    assert all(0 <= x <= 1 for pair in first.get("gates", {}).values() for x in pair)
+    assert "gates" not in last
+
+
+def test_updates_clipping_and_singular_values_are_exact() -> None:
+    run = Run(small("rnn", "adding", clip=0.01, optimizer="sgd", lr=0.5), None)
+    before = run.model.state_dict()
+    (record, *_) = run.records()
+    after = Run(small("rnn", "adding", clip=0.01, optimizer="sgd", lr=0.5, steps=1), None)
+    list(after.records())
+    for name, p in after.model.named_parameters():
+        moved = np.linalg.norm(p.numpy() - before[name]) / np.linalg.norm(before[name])
+        assert record["update_ratio"][name] == pytest.approx(moved, rel=1e-4)
+        scale = min(1, 0.01 / record["grad_norm"])
+        assert record["clipped_grad_norm"][name] == pytest.approx(record["param_grad_norm"][name] * scale, rel=1e-4)
+    values = np.linalg.svd(before["recurrent.weight_hh_l0"], compute_uv=False)
+    found = record["singular_values"]["weight_hh"]
+    assert found[0] > found[1] > found[2]
+    assert found[0] == pytest.approx(values.max(), abs=0.1)  # one small step later
 
 
 def test_trace_options_change_what_is_kept_and_nothing_else(tmp_path: Path) -> None:
