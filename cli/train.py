@@ -14,6 +14,7 @@ from minigrad_cli.options import given_options, run_options
 from minigrad_cli.words import bits, clock, percent
 
 EXIT_INTERRUPTED = 130
+FIXED = ("hidden", "layers", "bidirectional", "length", "seed", "device", "optimizer.name")  # of a run under way
 
 
 @click.command(short_help="Train a model on a task.")
@@ -39,6 +40,7 @@ def train(
     minigrad train lstm --task copy
     minigrad train gru --task adding --length 100 --steps 2000
     minigrad train --resume runs/lstm-copy-1 --steps 4000
+    minigrad train --resume runs/lstm-copy-1 --set lr=0.001
 
     Ctrl-C finishes the step, saves, and ends with exit code 130.
     """
@@ -46,45 +48,61 @@ def train(
 
     given = given_options(options)
     task = given.pop("task", None)
+    chosen = dict(parse_setting(text) for text in settings)
+    changes: dict[str, Any] = {}
     if resume is not None:
-        forbidden = [
-            name
-            for name, value in (("MODEL", model), ("--task", task), ("--config", config_file), ("--out", out))
-            if value
-        ]
-        forbidden += ["--set"] * bool(settings)
-        forbidden += [f"--{key.removeprefix('unroll.')}" for key in given if key != "steps"]
-        config = _resumed(resume, forbidden, given.get("steps"))
+        wrong = [name for name, value in (("MODEL", model), ("--task", task), ("--config", config_file)) if value]
+        config, changes = _resumed(resume, wrong, chosen, given)
     else:
-        config = resolve(
-            model,
-            task,
-            file=read_toml(config_file) if config_file else {},
-            file_name=config_file or "",
-            settings=dict(parse_setting(text) for text in settings),
-            options=given,
-        )
+        file = read_toml(config_file) if config_file else {}
+        config = resolve(model, task, file=file, file_name=config_file or "", settings=chosen, options=given)
     if dry_run:
         _print_config(config, as_json)
         return 0
+    if resume is not None and (changes or out is not None):
+        resume = _fork(resume, config, changes, out)
     return _train(config, resume=resume, out=out, progress=progress, as_json=as_json)
 
 
-def _resumed(run: str, forbidden: list[str], steps: int | None) -> dict[str, Any]:
-    """The configuration of a run that is to go on, with another total of steps if one was given."""
+def _resumed(run: str, wrong: list[str], settings: Any, options: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The configuration of a run that is to go on, and what is changed in it but the total of steps."""
     from minigrad.checkpoint import read_config
+    from minigrad.config import resolve
 
-    config = read_config(run)
-    if forbidden:
+    before = read_config(run)
+    if wrong:
+        raise UsageError(f"--resume goes on with the model and task of {run}; leave out {', '.join(wrong)}.")
+    config = resolve(None, None, file=before, settings=settings, options=options, advised=False)
+    flat = [{f"{k}.{i}": w for k, v in c.items() if isinstance(v, dict) for i, w in v.items()}
+            | {k: v for k, v in c.items() if not isinstance(v, dict)} for c in (before, config)]  # fmt: skip
+    names = [k for k in {**flat[0], **flat[1]} if flat[0].get(k) != flat[1].get(k)]
+    fixed = [k for k in names if k in FIXED or k.startswith(("model.", "task."))]
+    if fixed:
         raise UsageError(
-            f"--resume goes on with {run} as it is; only --steps may change, "
-            f"not {', '.join(forbidden)}. Start a new run for that."
+            f"--resume: {', '.join(fixed)} cannot change in a run that is under way. Start a new run for that."
         )
-    if steps is not None:
-        if steps < 1:
-            raise UsageError(f"options: steps must be 1 or more, not {steps}.")
-        config["steps"] = steps
-    return config
+    return config, {k: [flat[0].get(k), flat[1].get(k)] for k in names if k != "steps"}
+
+
+def _fork(run: str, config: dict[str, Any], changes: dict[str, Any], out: str | None) -> str:
+    """A new run that goes on from another one with something changed; what, is said and written to `fork.json`."""
+    from minigrad import checkpoint
+    from minigrad.files import write_atomically
+
+    found = checkpoint.read(run)
+    if found is None:
+        raise UsageError(f"{run} has no checkpoint yet to go on from. Go on with it as it is: --resume {run}.")
+    folder = checkpoint.new_folder(out, f"{config['model']['name']}-{config['task']['name']}")
+    for name in (checkpoint.METRICS, checkpoint.CHECKPOINT):
+        if (Path(run) / name).exists():
+            write_atomically(folder / name, (Path(run) / name).read_bytes())
+    checkpoint.write_config(folder, config)
+    told = {"from": run, "step": found[1]["step"], "changes": changes}
+    write_atomically(folder / "fork.json", (json.dumps(told, indent=1) + "\n").encode())
+    for key, (old, new) in changes.items():
+        click.echo(f"{key}: {old} -> {new}", err=True)
+    click.echo(f"minigrad: {folder} goes on from step {told['step']} of {run}, which stays as it is", err=True)
+    return str(folder)
 
 
 def _print_config(config: dict[str, Any], as_json: bool) -> None:

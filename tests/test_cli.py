@@ -126,7 +126,8 @@ WRONG = {
     "train lstm --task copy --out bad.toml": (2, "cannot write a run"),
     "train lstm --task copy --out run": (2, "--resume run"),
     "train --resume none": (2, "not a run"),
-    "train --resume run --lr 3": (2, "--lr"),
+    "train --resume run --hidden 3": (2, "hidden cannot change"),
+    "train lstm --resume run": (2, "leave out MODEL"),
     "train --resume run": (1, "whole safetensors"),
     "train lstm --task charlm --set text=none.txt": (2, "No such file"),
     "train lstm --task adding --length 1": (2, "2 or more"),
@@ -411,6 +412,24 @@ def test_the_kernel_cache_heals_itself(tmp_path: Path) -> None:
         assert damaged.stdout == "0.9\n", damaged.stderr
         assert "Traceback" not in damaged.stderr
     assert use().stderr == ""
+
+
+def test_a_changed_run_is_a_fork(in_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["train", "rnn", "--task", "adding", "--steps", "3", "--out", "a", *TINY]) == 0
+    before = (in_folder / "a" / "metrics.jsonl").read_bytes()
+    assert run(["train", "--resume", "a", "--set", "lr=0.5", "--steps", "5", "--json", "--progress", "none"]) == 0
+    captured = capsys.readouterr()
+    assert "lr: 0.002 -> 0.5" in captured.err
+    folder = Path(json.loads(captured.out.splitlines()[-1])["run"])
+    assert json.loads((folder / "fork.json").read_text()) == {"from": "a", "step": 3, "changes": {"lr": [0.002, 0.5]}}
+    records = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    assert [r["step"] for r in records] == [1, 2, 3, 4, 5]
+    assert [r["lr"] for r in records] == [0.002] * 3 + [0.5] * 2
+    assert (in_folder / "a" / "metrics.jsonl").read_bytes() == before
+    for change in ("task.length=9", "nonlinearity=relu", "optimizer=sgd", "hidden=3"):
+        assert run(["train", "--resume", "a", "--set", change]) == 2
+    assert run(["train", "--resume", "a", "--out", "b", "--steps", "4", "--progress", "none"]) == 0
+    assert len((in_folder / "b" / "metrics.jsonl").read_text().splitlines()) == 4
 
 
 def test_bench_measures_ours_and_says_where_no_peer_is(capsys: pytest.CaptureFixture[str]) -> None:
