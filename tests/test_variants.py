@@ -71,7 +71,7 @@ def test_gradients_of_every_variant(name: str, options) -> None:
     arrays = [rng.normal(size=getattr(owner, key).shape) for owner, key in places(layer.cells[0])]
 
     def f(xs, *weights):
-        return run(layer, True, xs.astype(mg.float64), lengths=[3, 2], weights=list(weights))
+        return run(layer, False, xs.astype(mg.float64), lengths=[3, 2], weights=list(weights))
 
     # The carry is float32 where a cell makes it; float64 weights want a float64 one.
     layer.cells[0].initial_carry = _in_float64(layer.cells[0].initial_carry)
@@ -85,9 +85,8 @@ def _in_float64(initial_carry):
 
 
 @pytest.mark.parametrize(("name", "options"), VARIANTS, ids=ids)
-@pytest.mark.parametrize("bidirectional", [False, True])
-def test_a_padded_batch_equals_each_row_alone(name: str, options, bidirectional: bool) -> None:
-    layer = mg.nn.Recurrent(name, 2, 4, num_layers=2, bidirectional=bidirectional, **options).eval()
+def test_a_padded_batch_equals_each_row_alone(name: str, options) -> None:
+    layer = mg.nn.Recurrent(name, 2, 4, num_layers=2, bidirectional=True, **options).eval()
     layer.load_state_dict({k: v.astype("f8") for k, v in layer.state_dict().items()})
     lengths = [4, 1, 6]
     xs = mg.tensor(np.random.default_rng(0).normal(size=(6, 3, 2)), requires_grad=True)
