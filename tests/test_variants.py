@@ -87,10 +87,9 @@ def _in_float64(initial_carry):
 @pytest.mark.parametrize(("name", "options"), VARIANTS, ids=ids)
 def test_a_padded_batch_equals_each_row_alone(name: str, options) -> None:
     layer = mg.nn.Recurrent(name, 2, 4, num_layers=2, bidirectional=True, **options).eval()
-    layer.load_state_dict({k: v.astype("f8") for k, v in layer.state_dict().items()})
     lengths = [4, 1, 6]
-    xs = mg.tensor(np.random.default_rng(0).normal(size=(6, 3, 2)), requires_grad=True)
-    g = np.random.default_rng(1).normal(size=(6, 3, layer.output_size))
+    xs = mg.tensor(np.random.default_rng(0).normal(size=(6, 3, 2)).astype("f4"), requires_grad=True)
+    g = np.random.default_rng(1).normal(size=(6, 3, layer.output_size)).astype("f4")
     ys, _ = layer(xs, lengths=lengths)
     (ys * g).sum().backward()
     together = [xs.grad.numpy(), *(p.grad.numpy() for p in layer.parameters())]
@@ -99,11 +98,11 @@ def test_a_padded_batch_equals_each_row_alone(name: str, options) -> None:
         p.grad = None
     for row, n in enumerate(lengths):
         alone, _ = layer(xs[:n, row : row + 1])
-        np.testing.assert_allclose(alone.detach().numpy()[:, 0], ys.detach().numpy()[:n, row], atol=1e-12)
+        np.testing.assert_allclose(alone.detach().numpy()[:, 0], ys.detach().numpy()[:n, row], atol=1e-6)
         assert not ys.detach().numpy()[n:, row].any()
         (alone * g[:n, row : row + 1]).sum().backward()
     for one, other in zip(together, [xs.grad.numpy(), *(p.grad.numpy() for p in layer.parameters())], strict=True):
-        np.testing.assert_allclose(one, other, atol=1e-11)
+        np.testing.assert_allclose(one, other, atol=1e-5 * max(1, np.abs(other).max()))
 
 
 @pytest.mark.parametrize(("kind", "name", "options"), [("GRU", "gru", {"reset_after": False}),
