@@ -145,6 +145,8 @@ class Resolver:
             table, name = self._place(source, key)
             kind = KEYS[name] if not table else self.known[table][name]
             value = _typed(f"{source}: {key}", value, kind)
+            if table == "optimizer" and name in TRAINING and not 0 < value < float("inf"):
+                raise UsageError(f"{source}: {key} must be a number above 0, not {value}.")
             if not table:
                 _check_range(source, name, value)
             (self.tables[table] if table else self.top)[name] = value

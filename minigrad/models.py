@@ -48,6 +48,18 @@ def build_model(config: Table, task: Any) -> nn.Module:
     return build(task, **options, **{k: config[k] for k in MODEL_KEYS if k in asked})
 
 
+def check_fits(config: Table, task: Any, model: Any) -> None:
+    """Raise UsageError for a model that would see what it is to predict, or an option that it has no use for."""
+    name, about = config["model"]["name"], config["task"]["name"]
+    if getattr(task, "predicts", False) and any(getattr(m, "reads_ahead", False) for m in model.modules()):
+        remedy = "Leave out --bidirectional." if config["bidirectional"] else "For attention say --set causal=true."
+        raise UsageError(f"{about} asks at each step for what comes next, and {name} here reads ahead: it would see "
+                         f"the answer. {remedy}")  # fmt: skip
+    if config["bidirectional"] and name not in registry.names("cells"):
+        if "bidirectional" not in inspect.signature(registry.load("models", name)).parameters:
+            raise UsageError(f"the model {name} has no directions: leave out --bidirectional.")
+
+
 def check_memory(config: Table, steps: int, task: Any) -> None:
     """Raise UsageError if weights and the tape of one batch would clearly not fit into this machine's memory."""
     hidden, layers = config["hidden"], config["layers"] * (1 + config["bidirectional"])

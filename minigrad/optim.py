@@ -74,6 +74,17 @@ class Optimizer:
         self.state = [{s: np.array(arrays[f"{s}.{i}"]) for s in self.slots} for i in range(len(self.params))]
 
 
+def _check_positive(where: str, **values: float) -> None:
+    for name, value in values.items():
+        if not 0 < value < float("inf"):
+            raise UsageError(f"{where}: {name} must be a number above 0, not {value!r}.")
+
+
+def _check_decay(rule: Any) -> None:
+    if not 0 <= rule.weight_decay < float("inf"):
+        raise UsageError(f"{type(rule).__name__}: weight_decay must be 0 or more, not {rule.weight_decay!r}.")
+
+
 class SGD(Optimizer):
     """v = momentum v + g + decay p;  p -= lr v."""
 
@@ -83,6 +94,7 @@ class SGD(Optimizer):
         self.slots = ("velocity",) if momentum else ()
         super().__init__(params, lr)
         self.momentum, self.weight_decay = momentum, weight_decay
+        _check_decay(self)
 
     def update(self, p: Array, g: Array, **state: Array) -> None:
         """One parameter."""
@@ -110,7 +122,9 @@ class RMSprop(Optimizer):
         weight_decay: float = 0.0,
     ) -> None:
         super().__init__(params, lr)
+        _check_positive("RMSprop", eps=eps)
         self.alpha, self.eps, self.weight_decay = alpha, eps, weight_decay
+        _check_decay(self)
 
     def update(self, p: Array, g: Array, **state: Array) -> None:
         """One parameter."""
@@ -137,7 +151,11 @@ class Adam(Optimizer):
         weight_decay: float = 0.0,
     ) -> None:
         super().__init__(params, lr)
+        if not all(0 <= beta < 1 for beta in betas):
+            raise UsageError(f"{type(self).__name__}: betas must be from 0 up to, not including, 1, not {betas!r}.")
+        _check_positive(type(self).__name__, eps=eps)
         self.betas, self.eps, self.weight_decay = betas, eps, weight_decay
+        _check_decay(self)
 
     def update(self, p: Array, g: Array, **state: Array) -> None:
         """One parameter, in one pass over its memory."""
@@ -168,7 +186,13 @@ class AdamW(Adam):
 
 
 def clip_grad_value(params: Iterable[Parameter], limit: float) -> None:
-    """Cut every element of every gradient off at ±`limit`: unlike clipping by norm, this turns the direction."""
+    """Cut every element of every gradient off at ±`limit`: unlike clipping by norm, this turns the direction.
+
+    Raises:
+        UsageError: unless `limit` is above 0.
+    """
+    if not limit > 0:
+        raise UsageError(f"clip_grad_value: the limit must be above 0, not {limit!r}.")
     with no_grad():
         for p in params:
             if p.grad is not None:
@@ -176,7 +200,13 @@ def clip_grad_value(params: Iterable[Parameter], limit: float) -> None:
 
 
 def add_grad_noise(params: Iterable[Parameter], eta: float, step: int, gamma: float = 0.55) -> None:
-    """Add normal noise of variance eta / (1 + step)^gamma to every gradient (Neelakantan et al. 2015)."""
+    """Add normal noise of variance eta / (1 + step)^gamma to every gradient (Neelakantan et al. 2015).
+
+    Raises:
+        UsageError: unless `eta` is 0 or more.
+    """
+    if not 0 <= eta < float("inf"):
+        raise UsageError(f"add_grad_noise: eta must be 0 or more, not {eta!r}.")
     deviation = sqrt(eta / (1 + step) ** gamma)
     with no_grad():
         for p in params:

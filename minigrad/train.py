@@ -19,7 +19,8 @@ from minigrad.curves import first_not_finite, inside, norms_of, short, time_grad
 from minigrad.eager import tensor
 from minigrad.errors import DivergedError, PluginError, ScanError, UsageError
 from minigrad.mode import no_grad
-from minigrad.models import build_model, check_memory
+from minigrad.models import build_model, check_fits, check_memory
+from minigrad.nn.cell import Cell
 from minigrad.objective import make_loss, measure_accuracy
 from minigrad.tracing import trace
 from minigrad.tree import flatten, tree_map, unflatten
@@ -45,6 +46,7 @@ class Run:
             self.task.position = position
         check_memory(config, length, self.task)
         self.model: Any = build_model(config, self.task)
+        check_fits(config, self.task, self.model)
         options = {k: v for k, v in config["optimizer"].items() if k != "name" and k not in TRAINING}
         kind = getattr(optim, OPTIMIZERS[config["optimizer"]["name"]])
         self.optimizer = kind(self.model.parameters(), lr=config["lr"], **options)
@@ -74,6 +76,7 @@ class Run:
             "recent": list(self.recent),
             "best": [self.best, self.best_step],
             "position": getattr(self.task, "position", None),
+            "masks": [m.mask_seed for m in self.model.modules() if isinstance(m, Cell)],
             "data": self.rng.bit_generator.state,
             "random": random.get_state(),
             "version": __version__,
@@ -96,6 +99,8 @@ class Run:
         carried = [tensor(arrays[f"state.{i}"]) for i in range(sum(k.startswith("state.") for k in arrays))]
         if carried:
             self.state = unflatten(self._state_structure(), carried)
+        for cell, seed in zip((m for m in self.model.modules() if isinstance(m, Cell)), state["masks"], strict=True):
+            cell.mask, cell.mask_seed = None, seed
         if state["position"] is not None:
             self.task.position = state["position"]
         self.rng.bit_generator.state = state["data"]
@@ -106,6 +111,7 @@ class Run:
     def _state_structure(self) -> Any:
         """How the model's state is put together."""
         batch = self.task.batch(np.random.default_rng(0), 1)
+        self.model.eval()
         with no_grad():
             return flatten(self.model(batch.xs[:1])[1])[1]
 
@@ -124,7 +130,8 @@ class Run:
         try:
             patience = self.config.get("patience")
             total, until_solved = self.config.get("steps", MOST_STEPS), "steps" not in self.config
-            while self.step < total and not (until_solved and self.solved):
+            late = patience is not None and self.step - self.best_step >= patience  # of a run that ended so before
+            while self.step < total and not (until_solved and self.solved) and not late:
                 record = self._one_step()
                 self.seconds = time.monotonic() - began
                 record["seconds"] = round(self.seconds, 6)

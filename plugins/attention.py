@@ -67,6 +67,11 @@ class Transformer(mg.nn.Module):
         self.readout = mg.nn.Linear(hidden, task.output_size)
         self.alignment: Any = None  # [T, B, S] of the last layer, mean over heads
 
+    @property
+    def reads_ahead(self) -> bool:
+        """Whether an output depends on later steps."""
+        return not self.causal and not self.decoder
+
     def forward(self, xs: Any, state: Any = None, lengths: Any = None) -> tuple[Any, None]:
         """xs [T, B, D] -> (outputs [T, B, O], None); a decoder writes from its own answers."""
         if not self.decoder:

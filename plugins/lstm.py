@@ -35,8 +35,8 @@ class LSTM(mg.nn.Cell):
                  layer_norm: bool = False, projection: int = 0, forget_bias: float | None = None, chrono: int = 0,
                  zoneout: float = 0.0, recurrent_dropout: float = 0.0) -> None:  # fmt: skip
         super().__init__(input_size, hidden_size, zoneout=zoneout, recurrent_dropout=recurrent_dropout)
-        if projection < 0:
-            raise mg.errors.UsageError(f"lstm: projection must be 0 or more, not {projection}.")
+        if not isinstance(projection, int) or projection < 0:
+            raise mg.errors.UsageError(f"lstm: projection must be an integer, 0 or more, not {projection!r}.")
         self.hidden_size, self.output_size = hidden_size, projection or hidden_size
         self.peephole, self.coupled, self.layer_norm, self.projection = peephole, coupled, layer_norm, projection
         self.gates = "fgo" if coupled else "ifgo"

@@ -38,11 +38,12 @@ class Seq2Seq(mg.nn.Module):
                 f"seq2seq: the task {type(task).__name__} has no source and answer (an attribute `answer`, how many "
                 "of the last steps are to be written), as reversal, sorting, addition, dates and selective-copy have."
             )
-        if attention not in ATTENTION or context not in CONTEXTS or not 0 <= teacher_forcing <= 1:
-            raise mg.errors.UsageError(
-                f"seq2seq: attention is one of {', '.join(ATTENTION)}, not {attention!r}; context state or repeat, not "
-                f"{context!r}; teacher_forcing from 0 to 1, not {teacher_forcing}."
-            )
+        if attention not in ATTENTION:
+            raise mg.errors.UsageError(f"seq2seq: attention is one of {', '.join(ATTENTION)}, not {attention!r}.")
+        if context not in CONTEXTS:
+            raise mg.errors.UsageError(f"seq2seq: context is state or repeat, not {context!r}.")
+        if not 0 <= teacher_forcing <= 1:
+            raise mg.errors.UsageError(f"seq2seq: teacher_forcing must be from 0 to 1, not {teacher_forcing}.")
         if attention == "dot" and bidirectional:
             raise mg.errors.UsageError("seq2seq: attention=dot wants keys as wide as the decoder; with both directions "
                                        "they are twice that. Take attention=general.")  # fmt: skip

@@ -8,7 +8,7 @@ import pytest
 import minigrad as mg
 from minigrad import check
 from minigrad.config import resolve
-from minigrad.errors import ShapeError, UsageError
+from minigrad.errors import DtypeError, ShapeError, UsageError
 from minigrad.models import build_model
 from minigrad.objective import make_loss
 from minigrad.train import Run
@@ -42,6 +42,19 @@ def test_attention_is_a_weighted_mean_and_a_masked_row_is_zero(kind: str) -> Non
     g = mg.grad(lambda k: look(q, k, mask=mask)[0].sum())(mg.tensor(keys)).numpy()
     assert not g[1].any()
     assert g[0].any()
+
+
+def test_masks_are_true_or_false_and_no_score_is_too_low() -> None:
+    one = mg.nn.DotAttention(1)
+    context, weights = one(mg.tensor([[1.0]]), mg.tensor([[[-2e9], [5.0]]]), mask=np.array([[True, False]]))
+    assert weights.numpy().tolist() == [[1.0, 0.0]]
+    assert context.item() == -2e9
+    layer, x = mg.nn.MultiHeadAttention(4, 2), np.ones((3, 2, 4), "f4")
+    for wrong in ({"attn_mask": np.zeros((3, 3), "f4")}, {"key_padding_mask": np.zeros((2, 3))}):
+        with pytest.raises(DtypeError, match="must be true or false"):
+            layer(x, **wrong)
+    with pytest.raises(DtypeError, match="mask must be true or false"):
+        one(mg.tensor([[1.0]]), mg.tensor([[[1.0]]]), mask=np.array([[0.5]]))
 
 
 def test_luongs_scores() -> None:
@@ -159,7 +172,13 @@ def test_ctc_takes_lengths_and_has_the_right_gradient() -> None:
     assert loss(logits, reduction="sum").item() == pytest.approx(each.sum())
     g = mg.grad(lambda x: loss(x))(mg.tensor(logits)).numpy()
     assert not g[2:, 1].any()
-    for bad in (np.array([[0, 1, 2]] * 3), np.array([[4, 1, 2]] * 3), np.ones((2, 3), int), np.ones((3, 3))):
+    for bad in (
+        np.array([[1, 2, -1]] * 3),
+        np.array([[0, 1, 2]] * 3),
+        np.array([[4, 1, 2]] * 3),
+        np.ones((2, 3), int),
+        np.ones((3, 3)),
+    ):
         with pytest.raises(ShapeError):
             mg.nn.ctc_loss(mg.log_softmax(logits), bad)
     with pytest.raises(ShapeError, match="input_lengths"):

@@ -214,4 +214,4 @@ def test_the_command_counts_its_checks(capsys: pytest.CaptureFixture[str]) -> No
     assert run(["check", "lstn"]) == 2
     assert "Did you mean 'lstm'" in capsys.readouterr().err
     assert run(["check", "lstm", "--set", "projection=-1"]) == 1
-    assert "projection must be 0 or more" in capsys.readouterr().err
+    assert "projection must be an integer" in capsys.readouterr().err

@@ -183,8 +183,53 @@ def test_carried_state_is_that_of_the_batch_before_and_survives_a_resume(in_fold
         assert [r["loss"] for r in rest] == [r["loss"] for r in whole[n:]]
     assert any(leaf.numpy().any() for leaf in again.state)
     config["bidirectional"] = True
-    with pytest.raises(UsageError, match="cannot follow"):
+    with pytest.raises(UsageError, match="reads ahead"):
         list(Run(config, None).records())
+
+
+def test_a_resumed_stream_keeps_its_mask_though_it_was_judged_on_the_way(in_folder: Path) -> None:
+    (in_folder / "t.txt").write_text("abcdefghij" * 12)
+    settings = {"text": str(in_folder / "t.txt"), "stateful": True, "recurrent_dropout": 0.3}
+    config = resolve("lstm", "charlm", settings=settings,
+                     options={"steps": 26, "hidden": 6, "batch": 2, "length": 4, "patience": 100})  # fmt: skip
+    whole = [r["loss"] for r in Run(config, None).records()]
+    first = run_in(in_folder, config | {"steps": 22})
+    list(first.records())
+    again = Run(config, in_folder)
+    again.restore()
+    assert [r["loss"] for r in again.records()] == whole[22:]
+
+
+def test_a_model_that_would_see_the_answer_is_refused() -> None:
+    for task in ("charlm", "mackey-glass", "forecast"):
+        for model, options, words in (
+            ("lstm", {"bidirectional": True}, "leave out --bidirectional"),
+            ("attention", {}, "causal=true"),
+        ):
+            with pytest.raises(UsageError, match=f"(?i){words}"):
+                Run(resolve(model, task, options={"length": 8, "hidden": 8, **options}), None)
+        causal = resolve("attention", task, settings={"causal": True}, options={"length": 8, "hidden": 8, "steps": 1})
+        list(Run(causal, None).records())
+    with pytest.raises(UsageError, match="has no directions"):
+        Run(resolve("attention", "parity", options={"bidirectional": True}), None)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    ["noise=-1", "noise=nan", "clip_value=-1", "clip_value=nan", "betas=[0.9, 1.0]", "eps=-1.0", "weight_decay=nan"],
+)
+def test_options_of_the_optimizer_have_a_range(wrong: str) -> None:
+    with pytest.raises(UsageError):
+        Run(resolve("rnn", "copy", settings=dict([parse_setting(wrong)]), options={"length": 3}), None)
+
+
+def test_a_run_that_patience_ended_does_not_go_on(in_folder: Path) -> None:
+    config = resolve("rnn", "adding", options={"hidden": 2, "batch": 2, "length": 3, "patience": 25, "lr": 1e-9})
+    steps = len(list(run_in(in_folder, config).records()))
+    again = Run(config, in_folder)
+    again.restore()
+    assert list(again.records()) == []
+    assert again.step == steps
 
 
 def test_patience_ends_a_run_that_no_longer_gets_better() -> None:

@@ -12,7 +12,7 @@ import numpy as np
 
 from minigrad.arraytype import show
 from minigrad.core import as_value
-from minigrad.errors import ShapeError, UsageError
+from minigrad.errors import DtypeError, ShapeError, UsageError
 from minigrad.nn.layers import Dropout, Linear, check_sizes, uniform
 from minigrad.nn.module import Module, Parameter
 from minigrad.ops.elementwise import astype, cos, logical_and, logical_not, sin, tanh, where
@@ -21,15 +21,23 @@ from minigrad.ops.reduce import mean, softmax
 from minigrad.ops.reduce import sum as sum_
 from minigrad.ops.shape import concat, expand_dims, permute_dims, reshape, split
 
-LOW = -1e9  # a score that softmax turns into 0
-
 
 def masked_softmax(scores: Any, mask: Any = None) -> Any:
     """Softmax over the last axis of the places where `mask`, which broadcasts, is true; zeros where none is."""
     scores = as_value(scores)
     if mask is None:
         return softmax(scores)
-    return softmax(where(mask, scores, LOW)) * astype(as_value(mask), scores.dtype)
+    mask = boolean("mask", mask)
+    low = float(np.finfo(scores.dtype).min) / 2  # finite, and below any score
+    return softmax(where(mask, scores, low)) * astype(mask, scores.dtype)
+
+
+def boolean(name: str, mask: Any) -> Any:
+    """The mask as a value; DtypeError unless it is true or false everywhere."""
+    mask = as_value(mask)
+    if mask.dtype.kind != "b":
+        raise DtypeError(f"attention: {name} must be true or false, not {mask.dtype}.")
+    return mask
 
 
 def weighted(weights: Any, values: Any) -> Any:
@@ -144,12 +152,12 @@ class MultiHeadAttention(Module):
         scores = matmul(q, permute_dims(k, (0, 1, 3, 2))) * (1 / sqrt(q.shape[-1]))
         mask: Any = None
         if attn_mask is not None:
-            mask = logical_not(as_value(attn_mask))
+            mask = logical_not(boolean("attn_mask", attn_mask))
         if is_causal:
             past = np.tril(np.ones((steps, keys), bool))
             mask = past if mask is None else logical_and(mask, past)
         if key_padding_mask is not None:
-            there = logical_not(as_value(np.asarray(key_padding_mask, bool)[:, None, None]))
+            there = expand_dims(expand_dims(logical_not(boolean("key_padding_mask", key_padding_mask)), 1), 1)
             mask = there if mask is None else logical_and(mask, there)
         found = masked_softmax(scores, mask)
         out = permute_dims(matmul(self.dropout(found), v), (2, 0, 1, 3))

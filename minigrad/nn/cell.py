@@ -58,7 +58,7 @@ class Cell(Module):
 
     def begin(self) -> None:
         """A new sequence: `drop` will have another mask. `Recurrent` says so whenever it starts without a state."""
-        if self.recurrent_dropout:
+        if self.training and self.recurrent_dropout:
             self.mask, self.mask_seed = None, int(random.generator().integers(2**63))
 
     def drop(self, h: Any) -> Any:

@@ -52,15 +52,18 @@ def ctc_loss(log_probs: Any, targets: Any, input_lengths: Any = None, target_len
     steps, batch, classes = log_probs.shape
     lengths = _lengths("input_lengths", input_lengths, batch, steps)
     symbols = _lengths("target_lengths", target_lengths, batch, labels.shape[1])
-    used = np.where(np.arange(labels.shape[1]) < symbols[:, None], labels, -1)
-    wrong = (used == blank) | (used >= classes) | ((used < 0) & (used != -1))
+    counted = np.arange(labels.shape[1]) < symbols[:, None]
+    wrong = counted & ((labels == blank) | (labels >= classes) | (labels < 0))
     if wrong.any() or not 0 <= blank < classes:
-        raise ShapeError(f"ctc_loss: targets must be symbols from 0 to {classes - 1} other than the blank {blank}.")
+        raise ShapeError(
+            f"ctc_loss: targets must be symbols from 0 to {classes - 1} other than the blank {blank}; where words "
+            "differ in length give target_lengths."
+        )
     if reduction not in ("mean", "sum", "none"):
         raise UsageError(f"ctc_loss: reduction is mean, sum or none, not {reduction!r}.")
     # Symbols with blanks around them, [B, 2 S + 1]: - a - b - .
     path = np.full((batch, 2 * labels.shape[1] + 1), blank)
-    path[:, 1::2] = np.where(used >= 0, used, blank)
+    path[:, 1::2] = np.where(counted, labels, blank)
     emitted = take_along_axis(log_probs, np.broadcast_to(path, (steps, *path.shape)), axis=2)
     # From two places back one may come to a symbol that differs from the one there.
     leaps = np.zeros(path.shape, bool)

@@ -21,11 +21,10 @@ class Addition(Transduction):
     alphabet = "0123456789+ "
 
     def __init__(self, length: int = 3, reverse: bool = True, questions: int = QUESTIONS) -> None:
-        if not 1 <= length <= 9 or questions < 20:
-            raise mg.errors.UsageError(
-                f"addition: length, the number of digits, must be from 1 to 9, not {length}; questions 20 or more, "
-                f"not {questions}."
-            )
+        if not 1 <= length <= 9:
+            raise mg.errors.UsageError(f"addition: length, the number of digits, must be from 1 to 9, not {length}.")
+        if questions < 20:
+            raise mg.errors.UsageError(f"addition: questions must be 20 or more, not {questions}.")
         self.answer = length + 1
         rng = np.random.default_rng(0)  # the same questions for every run
         a, b = (rng.integers(0, 10 ** rng.integers(1, length + 1, 10 * questions)) for _ in range(2))

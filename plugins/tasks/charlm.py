@@ -44,6 +44,7 @@ class CharLM:
 
     loss = "cross_entropy"
     symbol = "character"
+    predicts = True  # so that a model may not read ahead
 
     def __init__(self, length: int = 50, text: str = "", stateful: bool = False) -> None:
         self.length = length
@@ -100,6 +101,10 @@ class CharLM:
             x[0, 0, code] = 1
             with mg.no_grad():
                 logits, state = model(x, state)
+                if state is None:
+                    raise mg.errors.UsageError(
+                        "charlm: this model keeps no state from character to character, and cannot go on writing."
+                    )
                 chances = mg.softmax(logits[0, 0].astype(mg.float64)).numpy()
             code = int(rng.choice(self.input_size, p=chances / chances.sum()))
             drawn.append(self.alphabet[code])

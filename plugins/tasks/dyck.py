@@ -18,8 +18,10 @@ class Dyck:
     loss = "cross_entropy"
 
     def __init__(self, length: int = 40, kinds: int = 4, depth: int = 6) -> None:
-        if kinds < 2 or depth < 1:
-            raise mg.errors.UsageError(f"dyck: kinds must be 2 or more, not {kinds}; depth 1 or more, not {depth}.")
+        if kinds < 2:
+            raise mg.errors.UsageError(f"dyck: kinds must be 2 or more, not {kinds}.")
+        if depth < 1:
+            raise mg.errors.UsageError(f"dyck: depth must be 1 or more, not {depth}.")
         self.length, self.kinds, self.depth = length, kinds, depth
         self.input_size, self.output_size = 2 * kinds, kinds
         self.baseline = log(kinds)

@@ -62,6 +62,8 @@ class Sentiment:
     loss = "cross_entropy"
 
     def __init__(self, length: int = 40, text: str = "", words: int = 1000) -> None:
+        if words < 1:
+            raise mg.errors.UsageError(f"sentiment: words must be 1 or more, not {words}.")
         self.length = length
         split = [
             (re.findall(r"\w+|[^\w\s]", t.lower()), label) for t, label in (read_lines(text) if text else reviews(MADE))

@@ -19,6 +19,7 @@ class Series:
 
     input_size = output_size = 1
     loss = "mse"
+    predicts = True  # so that a model may not read ahead
 
     def __init__(self, name: str, values: Numbers, length: int, horizon: int) -> None:
         if horizon < 1:
