@@ -5,8 +5,7 @@ from typing import Any
 import numpy as np
 
 from minigrad.errors import UsageError
-
-SHADES = " ░▒▓█"
+from minigrad_cli.charts import SHADES
 
 
 def _search(run: Any) -> Any:
@@ -31,7 +30,7 @@ def searched(run: Any, beam: int, batches: int) -> dict[str, Any]:
     draw, right = getattr(run.task, "test_batch", run.task.batch), []
     for _ in range(batches):
         batch = draw(rng, run.config["batch"])
-        right.append(np.mean(search(batch.xs, beam) == batch.targets[-run.task.answer :]))
+        right.append(np.mean(search(batch.xs, beam, batch.lengths) == batch.targets[-run.task.answer :]))
     return {"beam": beam, "beam_accuracy": float(np.mean(right))}
 
 
@@ -41,8 +40,8 @@ def some(run: Any, count: int, beam: int | None) -> list[dict[str, Any]]:
 
     batch, n = _batch(run, count), run.task.answer
     with no_grad():
-        ys, _ = run.model(batch.xs)
-    codes = ys.numpy()[-n:].argmax(-1) if beam is None else _search(run)(batch.xs, beam)
+        ys, _ = run.model(batch.xs, None, lengths=batch.lengths)
+    codes = ys.numpy()[-n:].argmax(-1) if beam is None else _search(run)(batch.xs, beam, batch.lengths)
     alignment = getattr(run.model, "alignment", None)
     found = []
     for row in range(count):

@@ -5,6 +5,7 @@ from math import isfinite, log10
 
 BLOCKS = " ▁▂▃▄▅▆▇█"
 MARKS = "●▲■◆○△□◇"
+SHADES = " ░▒▓█"
 
 
 def resample(values: Sequence[float], width: int) -> list[float]:
@@ -66,7 +67,6 @@ def overlay(curves: Mapping[str, Sequence[float]], width: int, height: int) -> l
 
 def heat(rows: Sequence[Sequence[float]], width: int, height: int) -> tuple[list[str], tuple[float, float]]:
     """Figures as shades on a log scale, at most `height` lines of `width`; and the ends of the scale."""
-    shades = " ░▒▓█"
     taken = [rows[i * len(rows) // min(height, len(rows))] for i in range(min(height, len(rows)))]
     positive = [v for row in taken for v in row if v > 0 and isfinite(v)]
     if not positive:
@@ -77,7 +77,7 @@ def heat(rows: Sequence[Sequence[float]], width: int, height: int) -> tuple[list
         line = ""
         for v in _stretch(row, width):
             share = (log10(v) - low) / ((high - low) or 1.0) if v > 0 and isfinite(v) else 0.0
-            line += shades[min(4, int(share * 5))] if v > 0 and isfinite(v) else " "
+            line += SHADES[min(4, int(share * 5))] if v > 0 and isfinite(v) else " "
         lines.append(line)
     return lines, (min(positive), max(positive))
 

@@ -39,7 +39,7 @@ def compare(
     from minigrad.train import Run
     from minigrad_cli.compare_view import CompareView
     from minigrad_cli.progress import choose
-    from minigrad_cli.train import EXIT_INTERRUPTED, listen, stop_on_signal
+    from minigrad_cli.train import EXIT_INTERRUPTED
 
     if out is not None and any((Path(out) / model).exists() for model in models):
         raise UsageError(f"{out} holds a run already. Name another folder with --out.")
@@ -51,14 +51,29 @@ def compare(
     chosen = dict(parse_setting(text) for text in settings)
     configs = [resolve(m, task, file=file, file_name=config_file or "", settings=chosen, options=given) for m in models]
     lanes = [Lane(Run(config, None)) for config in configs]  # whatever is wrong shows before a folder is made
-    folder = new_folder(out, f"compare-{configs[0]['task']['name']}")
+    about = configs[0]["task"]["name"]
+    folder = new_folder(out, f"compare-{about}")
     for lane in lanes:
         lane.run.folder = folder / lane.name
         lane.run.folder.mkdir()
         write_config(lane.run.folder, lane.run.config)
-    view = CompareView(f"{' '.join(models)} on {configs[0]['task']['name']}", [lane.name for lane in lanes])
+    view = CompareView(f"{' '.join(models)} on {about}", [lane.name for lane in lanes])
     view.baseline = float(lanes[0].run.task.baseline)
-    shown = choose(progress, view)
+    _train(lanes, choose(progress, view))
+    rows = [lane.summary() for lane in lanes]
+    if as_json:
+        click.echo(json.dumps({"task": about, "run": str(folder), "models": rows}))
+    else:
+        _table(rows, folder)
+    if any(row["status"] == "diverged" for row in rows):
+        return DivergedError.exit_code
+    return EXIT_INTERRUPTED if any(row["status"] == "interrupted" for row in rows) else 0
+
+
+def _train(lanes: list["Lane"], shown: Any) -> None:
+    """A step of each in turn, until all have ended."""
+    from minigrad_cli.train import listen, stop_on_signal
+
     listen(shown)
     with stop_on_signal() as stop, shown.running():
         for lane in lanes:
@@ -67,17 +82,9 @@ def compare(
             for lane in lanes:
                 record = lane.step()
                 if record is not None:
-                    view.take(lane.name, record)
+                    shown.view.take(lane.name, record)
             shown.show()
         shown.show(last=True)
-    rows = [lane.summary() for lane in lanes]
-    if as_json:
-        click.echo(json.dumps({"task": configs[0]["task"]["name"], "run": str(folder), "models": rows}))
-    else:
-        _table(rows, folder)
-    if any(row["status"] == "diverged" for row in rows):
-        return DivergedError.exit_code
-    return EXIT_INTERRUPTED if any(row["status"] == "interrupted" for row in rows) else 0
 
 
 class Lane:

@@ -38,21 +38,12 @@ def evaluate(
     minigrad eval runs/lstm-charlm-1 --sample 200
     minigrad eval runs/seq2seq-reversal-1 --beam 4 --examples 2
     """
-    from minigrad import checkpoint, train
+    from minigrad import train
     from minigrad_cli import answers
 
-    config = checkpoint.read_config(run_folder)
-    found = checkpoint.read(run_folder)
-    if found is None:
-        raise UsageError(f"{run_folder} has no checkpoint yet. Go on with it: minigrad train --resume {run_folder}.")
-    if length is not None:
-        if length < 1:
-            raise UsageError(f"--length must be 1 or more, not {length}.")
-        config["length"] = length
-    run = train.Run(config, None)
-    arrays, state = found
-    run.model.load_state_dict({k.removeprefix("model."): a for k, a in arrays.items() if k.startswith("model.")})
-    run.step = state["step"]
+    if length is not None and length < 1:
+        raise UsageError(f"--length must be 1 or more, not {length}.")
+    run = train.trained(run_folder, **({} if length is None else {"length": length}))
     result = train.evaluate(run, batches=batches)
     if run.task.loss == "cross_entropy":
         result["bits"] = result["loss"] / log(2)

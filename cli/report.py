@@ -15,7 +15,6 @@ from minigrad_cli import svg
 from minigrad_cli.charts import resample
 
 POINTS, ROWS = 400, 60
-Record = dict[str, Any]
 
 
 class Story:
@@ -55,7 +54,7 @@ class Story:
             if key == "bidirectional":
                 words += ["--bidirectional"] * value
             elif not isinstance(value, dict):
-                words += [f"--{key}", str(value)]
+                words += ["--set", f"loggers={value}"] if key == "loggers" else [f"--{key}", str(value)]
         words += ["--optimizer", c["optimizer"]["name"], "--unroll", c["unroll"]["name"]]
         for table in ("model", "task", "optimizer", "unroll"):
             for key, value in c[table].items():
@@ -119,14 +118,12 @@ def looked_inside(story: Story) -> list[str]:
     from minigrad import checkpoint, nn
     from minigrad.connectivity import connectivity
     from minigrad.gates import openness
-    from minigrad.train import Run
+    from minigrad.train import trained
 
-    kept = checkpoint.read(story.folder)
-    if kept is None:
+    if checkpoint.read(story.folder) is None:
         return []
-    run = Run({**story.config, "trace": "off"}, None)
-    run.model.load_state_dict({k.removeprefix("model."): a for k, a in kept[0].items() if k.startswith("model.")})
-    model = run.model.eval()
+    run = trained(story.folder)
+    model = run.model
     batch = getattr(run.task, "test_batch", run.task.batch)(np.random.default_rng(1), 8)
     found = []
     layer = getattr(model, "recurrent", None)

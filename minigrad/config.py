@@ -7,6 +7,7 @@ import inspect
 import tomllib
 import typing
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -56,14 +57,10 @@ def parse_setting(text: str) -> tuple[str, Any]:
     key, equals, value = text.partition("=")
     if not equals or not key.strip():
         raise UsageError(f"--set takes key=value, not {text!r}. For example --set nonlinearity=relu.")
-    try:
-        return key.strip(), tomllib.loads(f"v = {value}")["v"]
-    except tomllib.TOMLDecodeError:
-        pass
-    try:
-        return key.strip(), float(value)  # .5, which TOML does not take
-    except ValueError:
-        return key.strip(), value.strip()
+    for read in (lambda text: tomllib.loads(f"v = {text}")["v"], float):  # TOML does not take .5
+        with suppress(ValueError):
+            return key.strip(), read(value)
+    return key.strip(), value.strip()
 
 
 def _signature(target: Any, leave_out: tuple[str, ...]) -> dict[str, Any]:

@@ -51,7 +51,7 @@ def build_model(config: Table, task: Any) -> nn.Module:
 def check_fits(config: Table, task: Any, model: Any) -> None:
     """Raise UsageError for a model that would see what it is to predict, or an option that it has no use for."""
     name, about = config["model"]["name"], config["task"]["name"]
-    if getattr(task, "predicts", False) and any(getattr(m, "reads_ahead", False) for m in model.modules()):
+    if getattr(task, "predicts", False) and model.reads_ahead:
         remedy = "Leave out --bidirectional." if config["bidirectional"] else "For attention say --set causal=true."
         raise UsageError(f"{about} asks at each step for what comes next, and {name} here reads ahead: it would see "
                          f"the answer. {remedy}")  # fmt: skip

@@ -55,6 +55,14 @@ def make_loss(kind: Any) -> Callable[[Any, Batch], Any]:
     return loss
 
 
+def is_solved(task: Any, loss: float, accuracy: float | None) -> bool:
+    """Whether a task counts as solved: `solved` is the accuracy it wants, or a function (loss, accuracy) -> bool."""
+    wanted = getattr(task, "solved", None)
+    if callable(wanted):
+        return bool(wanted(loss, accuracy))
+    return wanted is not None and accuracy is not None and accuracy >= wanted
+
+
 def measure_accuracy(task: Any, ys: Any, batch: Batch) -> float | None:
     """Share of right answers; None where a task has no such thing."""
     own = getattr(task, "accuracy", None)

@@ -21,7 +21,7 @@ from minigrad.errors import DivergedError, PluginError, ScanError, UsageError
 from minigrad.mode import no_grad
 from minigrad.models import build_model, check_fits, check_memory
 from minigrad.nn.cell import Cell
-from minigrad.objective import make_loss, measure_accuracy
+from minigrad.objective import is_solved, make_loss, measure_accuracy
 from minigrad.tracing import trace
 from minigrad.tree import flatten, tree_map, unflatten
 
@@ -91,8 +91,8 @@ class Run:
             checkpoint.cut_metrics(self.folder, 0)
             return False
         arrays, state = found
-        for prefix, part in (("model.", self.model), ("optimizer.", self.optimizer)):
-            part.load_state_dict({k.removeprefix(prefix): a for k, a in arrays.items() if k.startswith(prefix)})
+        self.model.load_state_dict(_part(arrays, "model."))
+        self.optimizer.load_state_dict(_part(arrays, "optimizer."))
         self.step, self.seconds, self.solved = state["step"], state["seconds"], state["solved"]
         self.recent.extend((loss, accuracy) for loss, accuracy in state["recent"])
         self.best, self.best_step = state["best"]
@@ -123,27 +123,23 @@ class Run:
         Raises:
             DivergedError: for a loss or gradient that is not finite; the last good checkpoint stays.
         """
-        names = ["jsonl", *(name.strip() for name in self.config.get("loggers", "").split(",") if name.strip())]
+        asked = [name.strip() for name in self.config.get("loggers", "").split(",")]
+        names = dict.fromkeys(["jsonl", *filter(None, asked)])
         loggers = [registry.load("loggers", name)(self.folder) for name in names if self.folder is not None]
         began = time.monotonic() - self.seconds
         saved = time.monotonic()
         try:
-            patience = self.config.get("patience")
             total, until_solved = self.config.get("steps", MOST_STEPS), "steps" not in self.config
-            late = patience is not None and self.step - self.best_step >= patience  # of a run that ended so before
-            while self.step < total and not (until_solved and self.solved) and not late:
+            while self.step < total and not (until_solved and self.solved) and not self._out_of_patience():
                 record = self._one_step()
                 self.seconds = time.monotonic() - began
                 record["seconds"] = round(self.seconds, 6)
-                enough = patience is not None and self._waited() >= patience  # before anything may stop the run
+                self._note_best()
                 for logger in loggers:
                     logger.log(record)
                 yield record
                 if stop():
                     self.status = "interrupted"
-                    break
-                if enough:
-                    self.status = "solved" if self.solved else "finished"
                     break
                 if time.monotonic() - saved > CHECKPOINT_SECONDS:
                     self.save()
@@ -201,7 +197,7 @@ class Run:
 
     def _kept(self, state: Any) -> Any:
         """The state for the next batch, cut off from this one's tape."""
-        if state is None or any(getattr(m, "reads_ahead", False) for m in self.model.modules()):
+        if state is None or self.model.reads_ahead:
             raise UsageError(
                 f"the task {self.config['task']['name']} hands out one long sequence batch by batch; a model that "
                 "reads each batch from its end too, or keeps no state, cannot follow."
@@ -220,19 +216,22 @@ class Run:
             return norm
         return optim.clip_grad_norm(parameters, self.config["clip"])
 
-    def _waited(self) -> int:
-        """Steps since the loss was last better than ever: the held-out one, where the task has such a part."""
-        if self.step % RECENT == 0:
+    def _note_best(self) -> None:
+        """Every few steps, if patience may end the run: is the loss, the held-out one if any, better than ever?"""
+        if "patience" in self.config and self.step % RECENT == 0:
             held_out = hasattr(self.task, "test_batch")
             loss = evaluate(self, batches=1)["loss"] if held_out else self.average_loss
             if loss < self.best:
                 self.best, self.best_step = loss, self.step
-        return self.step - self.best_step
+
+    def _out_of_patience(self) -> bool:
+        """Whether that was too long ago; said only where it was asked."""
+        patience = self.config.get("patience")
+        return patience is not None and self.step % RECENT == 0 and self.step - self.best_step >= patience
 
     def _judge(self) -> None:
-        verdict = getattr(self.task, "solved", None)
-        if verdict is not None and len(self.recent) == RECENT and not self.solved:
-            self.solved = bool(verdict(self.average_loss, self.average_accuracy))
+        if len(self.recent) == RECENT and not self.solved:
+            self.solved = is_solved(self.task, self.average_loss, self.average_accuracy)
 
     @property
     def average_loss(self) -> float:
@@ -277,6 +276,26 @@ class Run:
             "seconds": round(self.seconds, 3),
             "version": __version__,
         }
+
+
+def _part(arrays: dict[str, Any], prefix: str) -> dict[str, Any]:
+    return {k.removeprefix(prefix): a for k, a in arrays.items() if k.startswith(prefix)}
+
+
+def trained(folder: str | Path, **changes: Any) -> Run:
+    """The model of a saved run, to be looked at; `changes` to its configuration, such as another length.
+
+    Raises:
+        UsageError: if the folder holds no run, or no checkpoint yet.
+    """
+    config, found = checkpoint.read_config(folder), checkpoint.read(folder)
+    if found is None:
+        raise UsageError(f"{folder} has no checkpoint yet. Go on with it: minigrad train --resume {folder}.")
+    run = Run({**config, **changes}, None)
+    run.model.load_state_dict(_part(found[0], "model."))
+    run.model.eval()
+    run.step = found[1]["step"]
+    return run
 
 
 def evaluate(run: Run, *, batches: int = 20) -> Record:

@@ -17,6 +17,11 @@ import minigrad as mg
 POSITIONS = ("sinusoidal", "rotary", "none")
 
 
+def padded(steps: int, lengths: Any) -> Any:
+    """[B, T]: where a row has ended; None if all rows run to the end."""
+    return None if lengths is None else np.arange(steps) >= np.asarray(lengths)[:, None]
+
+
 class Block(mg.nn.Module):
     """x + attention(LN(x)), then perhaps + attention(LN(x), memory), then + feed-forward(LN(x));  x [T, B, H]."""
 
@@ -28,12 +33,12 @@ class Block(mg.nn.Module):
         self.wide, self.narrow = mg.nn.Linear(hidden, 4 * hidden), mg.nn.Linear(4 * hidden, hidden)
         self.dropout = mg.nn.Dropout(dropout)
 
-    def forward(self, x: Any, padding: Any, causal: bool, memory: Any = None) -> tuple[Any, Any]:
+    def forward(self, x: Any, padding: Any, causal: bool, memory: Any = None, unread: Any = None) -> tuple[Any, Any]:
         """(x, weights [B, T, S] of its last attention)."""
         seen, weights = self.attention(self.norm1(x), key_padding_mask=padding, is_causal=causal)
         x = x + self.dropout(seen)
         if self.cross is not None and self.norm3 is not None:
-            seen, weights = self.cross(self.norm3(x), memory)
+            seen, weights = self.cross(self.norm3(x), memory, key_padding_mask=unread)
             x = x + self.dropout(seen)
         return x + self.dropout(self.narrow(mg.relu(self.wide(self.norm2(x))))), weights
 
@@ -73,18 +78,18 @@ class Transformer(mg.nn.Module):
         return not self.causal and not self.decoder
 
     def forward(self, xs: Any, state: Any = None, lengths: Any = None) -> tuple[Any, None]:
-        """xs [T, B, D] -> (outputs [T, B, O], None); a decoder writes from its own answers."""
+        """xs [T, B, D] -> (outputs [T, B, O], None); a decoder writes from its own answers to sources [lengths]."""
         if not self.decoder:
             x, weights = self._stack(self.blocks, self._place(self.embed(xs)), lengths, self.causal)
             self.alignment = mg.permute_dims(weights, (1, 0, 2))
             return self.readout(self.norm(x)), None
         steps, classes = self.task.answer, self.task.output_size
-        memory = self._read(xs)
+        source = self._read(xs, lengths)
         given = np.zeros((steps, xs.shape[1], classes), np.float32)
         for i in range(1, steps):
-            best = mg.argmax(self._write(memory, given[:i])[-1].detach(), axis=-1).numpy()
+            best = mg.argmax(self._write(source, given[:i])[-1].detach(), axis=-1).numpy()
             given[i] = np.eye(classes, dtype=np.float32)[best]
-        return self._answer(xs, memory, given), None
+        return self._answer(xs, source, given), None
 
     def taught(self, batch: mg.Batch, state: Any = None) -> tuple[Any, None]:
         """The same; a decoder is given the right answers before."""
@@ -93,7 +98,7 @@ class Transformer(mg.nn.Module):
         right = batch.targets[-self.task.answer :]
         given = np.zeros((*right.shape, self.task.output_size), np.float32)
         given[1:] = np.eye(self.task.output_size, dtype=np.float32)[right[:-1]]
-        return self._answer(batch.xs, self._read(batch.xs), given), None
+        return self._answer(batch.xs, self._read(batch.xs, batch.lengths), given), None
 
     def _place(self, x: Any) -> Any:
         """Add where each step stands, but for rotary positions, which attention itself sees to."""
@@ -101,23 +106,24 @@ class Transformer(mg.nn.Module):
             return x
         return x + mg.expand_dims(mg.tensor(mg.nn.sinusoidal(len(x), self.hidden)), 1)
 
-    def _stack(self, blocks: Any, x: Any, lengths: Any, causal: bool, memory: Any = None) -> tuple[Any, Any]:
-        padding = None if lengths is None else np.arange(len(x)) >= np.asarray(lengths)[:, None]
-        weights = None
+    def _stack(self, blocks: Any, x: Any, lengths: Any, causal: bool, source: Any = ()) -> tuple[Any, Any]:
+        weights, padding = None, padded(len(x), lengths)
         for block in blocks:
-            x, weights = block(x, padding, causal, memory)
+            x, weights = block(x, padding, causal, *source)
         return x, weights
 
-    def _read(self, xs: Any) -> Any:
-        """What the first stack makes of the source."""
-        return self._stack(self.blocks, self._place(self.embed(xs[: len(xs) - self.task.answer])), None, False)[0]
+    def _read(self, xs: Any, lengths: Any) -> tuple[Any, Any]:
+        """What the first stack makes of the source, and where that is padding."""
+        steps = len(xs) - self.task.answer
+        memory, _ = self._stack(self.blocks, self._place(self.embed(xs[:steps])), lengths, False)
+        return memory, padded(steps, lengths)
 
-    def _write(self, memory: Any, given: Any) -> Any:
+    def _write(self, source: Any, given: Any) -> Any:
         """Outputs [L, B, O] after the answers given."""
-        x, weights = self._stack(self.writers, self._place(self.embed_answer(given)), None, True, memory)
+        x, weights = self._stack(self.writers, self._place(self.embed_answer(given)), None, True, source)
         self.alignment = mg.permute_dims(weights, (1, 0, 2))
         return self.readout(self.norm(x))
 
-    def _answer(self, xs: Any, memory: Any, given: Any) -> Any:
-        logits = self._write(memory, given)
+    def _answer(self, xs: Any, source: Any, given: Any) -> Any:
+        logits = self._write(source, given)
         return mg.concat([mg.zeros((len(xs) - len(given), *logits.shape[1:]), dtype=logits.dtype), logits])

@@ -63,10 +63,10 @@ class Seq2Seq(mg.nn.Module):
         self.alignment: Any = None  # [L, B, S] of the last answer that was written
 
     def forward(self, xs: Any, state: Any = None, lengths: Any = None) -> tuple[Any, None]:
-        """xs [S + L, B, D] -> (outputs [S + L, B, O], None), by its own answers."""
+        """xs [S + L, B, D], lengths [B] of the sources -> (outputs [S + L, B, O], None), by its own answers."""
         steps = self.task.answer
         given = np.zeros((steps, xs.shape[1], self.task.output_size), np.float32)
-        return self._write(xs, given, np.zeros((steps, xs.shape[1], 1), bool)), None
+        return self._write(xs, given, np.zeros((steps, xs.shape[1], 1), bool), lengths), None
 
     def taught(self, batch: mg.Batch, state: Any = None) -> tuple[Any, None]:
         """The same, given the right answer before in a share of the steps."""
@@ -75,19 +75,22 @@ class Seq2Seq(mg.nn.Module):
         given[1:] = np.eye(self.task.output_size, dtype=np.float32)[right[:-1]]
         told = mg.random.generator().random((*right.shape, 1)) < self.rate
         told[0] = True  # before the first there is nothing
-        return self._write(batch.xs, given, told), None
+        return self._write(batch.xs, given, told, batch.lengths), None
 
-    def _write(self, xs: Any, given: Any, told: Any) -> Any:
-        carry, step = self._start(xs)
+    def _write(self, xs: Any, given: Any, told: Any, lengths: Any) -> Any:
+        carry, step = self._start(xs, lengths)
         own = mg.zeros(given.shape[1:])
         _, (logits, self.alignment) = mg.scan(step, (carry, own), (given, told))
         nothing = mg.zeros((len(xs) - len(given), *logits.shape[1:]), dtype=logits.dtype)
         return mg.concat([nothing, logits])
 
-    def _start(self, xs: Any) -> tuple[Any, Callable[..., Any]]:
+    def _start(self, xs: Any, lengths: Any) -> tuple[Any, Callable[..., Any]]:
         """What the encoder leaves: the decoder's first carry, and its step."""
-        ys, state = self.encoder(xs[: len(xs) - self.task.answer])
-        memory, last = mg.permute_dims(ys, (1, 0, 2)), ys[-1]
+        steps = len(xs) - self.task.answer
+        ends = np.full(xs.shape[1], steps) if lengths is None else np.clip(lengths, 1, steps)
+        ys, state = self.encoder(xs[:steps], lengths=None if lengths is None else ends)
+        memory, last = mg.permute_dims(ys, (1, 0, 2)), ys[ends - 1, np.arange(len(ends))]
+        mask = None if lengths is None else np.arange(steps) < ends[:, None]
         directions = self.encoder.directions
         leaves, structure = mg.tree.flatten(state)
         # Of two directions the mean.
@@ -102,14 +105,14 @@ class Seq2Seq(mg.nn.Module):
             weights: Any = None
             x = last if self.context == "repeat" else mg.where(told, given, own)
             if self.attention == "additive":
-                seen, weights = self.look(mg.tree.flatten(states[-1])[0][0], memory)
+                seen, weights = self.look(mg.tree.flatten(states[-1])[0][0], memory, mask=mask)
                 x = mg.concat([x, seen], axis=-1)
             new = []
             for cell, one in zip(self.cells, states, strict=True):
                 one, x = cell.step(one, x)
                 new.append(one)
             if self.attention not in ("none", "additive"):
-                seen, weights = self.look(x, memory)
+                seen, weights = self.look(x, memory, mask=mask)
             if self.join is not None:
                 x = mg.tanh(self.join(mg.concat([x, seen], axis=-1)))
             logits = self.readout(x)
@@ -118,12 +121,14 @@ class Seq2Seq(mg.nn.Module):
 
         return carry, step
 
-    def search(self, xs: Any, width: int) -> Any:
+    def search(self, xs: Any, width: int, lengths: Any = None) -> Any:
         """The answers [L, B] by a beam of that many (Graves 2012; Sutskever et al. 2014), 1 being greedy."""
         batch, classes = xs.shape[1], self.task.output_size
         eye = np.eye(classes, dtype=np.float32)
         with mg.no_grad():
-            states, step = self._start(mg.repeat(mg.tensor(xs), width, axis=1))
+            states, step = self._start(
+                mg.repeat(mg.tensor(xs), width, axis=1), None if lengths is None else np.repeat(lengths, width)
+            )
             carry = (states, mg.zeros((batch * width, classes)))
             scores = np.full((batch, width), -np.inf)
             scores[:, 0] = 0  # all beams are the same at first

@@ -29,7 +29,7 @@ class TBPTT:
 
     def run(self, model: Any, batch: mg.Batch, loss: Callable[[Any, mg.Batch], Any], state: Any) -> tuple[Any, ...]:
         """Add the gradients up in the parameters; return (loss, outputs, state)."""
-        if any(getattr(module, "reads_ahead", False) for module in model.modules()):
+        if model.reads_ahead:
             raise mg.errors.UsageError("tbptt: this model reads from the end too and cannot be cut. Use --unroll full.")
         steps = len(batch.xs)
         if self.window >= steps:

@@ -291,6 +291,21 @@ def test_padding_changes_nothing_for_a_transformer() -> None:
         np.testing.assert_allclose(one[:n, row], other[:n, row], atol=1e-6)
 
 
+@pytest.mark.parametrize(("name", "settings"), [MODELS[0], MODELS[1], MODELS[3], MODELS[5], MODELS[8]])
+def test_a_padded_source_is_answered_as_it_is_alone(name: str, settings) -> None:
+    run = Run(small(name, settings=settings, bidirectional=name == "seq2seq"), None)
+    batch, lengths = run.task.batch(rng(), 3), np.array([4, 2, 3])
+    run.model.eval()
+    together, _ = run.model(batch.xs, None, lengths=lengths)
+    for row, n in enumerate(lengths):
+        alone, _ = run.model(np.concatenate([batch.xs[:n], batch.xs[4:]])[:, row : row + 1])
+        np.testing.assert_allclose(alone.numpy()[n:, 0], together.numpy()[4:, row], atol=1e-5)
+    if name == "seq2seq":
+        found = run.model.search(batch.xs, 2, lengths)
+        alone = run.model.search(np.concatenate([batch.xs[:2], batch.xs[4:]])[:, 1:2], 2)
+        np.testing.assert_array_equal(found[:, 1:2], alone)
+
+
 @pytest.mark.parametrize(
     ("model", "task", "settings", "words"),
     [("seq2seq", "copy", {}, "no source and answer"), ("seq2seq", "reversal", {"attention": "dit"}, "attention is one of"),

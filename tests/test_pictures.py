@@ -22,7 +22,10 @@ TINY = ["--hidden", "6", "--batch", "4", "--length", "3", "--progress", "none"]
 
 @pytest.fixture
 def compared(in_folder: Path, capsys: pytest.CaptureFixture[str]) -> Path:
-    assert run(["compare", "rnn", "lstm", "--task", "copy", "--steps", "4", "--json", *TINY]) == 0
+    assert (
+        run(["compare", "rnn", "lstm", "--task", "copy", "--steps", "4", "--set", "loggers=jsonl", "--json", *TINY])
+        == 0
+    )
     out = json.loads(capsys.readouterr().out)
     assert [m["model"] for m in out["models"]] == ["rnn", "lstm"]
     assert all(m["steps"] == 4 and m["parameters"] > 0 for m in out["models"])

@@ -223,6 +223,14 @@ def test_options_of_the_optimizer_have_a_range(wrong: str) -> None:
         Run(resolve("rnn", "copy", settings=dict([parse_setting(wrong)]), options={"length": 3}), None)
 
 
+def test_a_short_patience_waits_for_a_judgement() -> None:
+    config = resolve("rnn", "adding", options={"hidden": 2, "batch": 2, "length": 3, "patience": 1, "lr": 1e-9})
+    run = Run(config, None)
+    steps = len(list(run.records()))
+    assert steps % 20 == 0
+    assert steps == run.best_step + 20
+
+
 def test_a_run_that_patience_ended_does_not_go_on(in_folder: Path) -> None:
     config = resolve("rnn", "adding", options={"hidden": 2, "batch": 2, "length": 3, "patience": 25, "lr": 1e-9})
     steps = len(list(run_in(in_folder, config).records()))

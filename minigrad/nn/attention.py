@@ -40,6 +40,11 @@ def boolean(name: str, mask: Any) -> Any:
     return mask
 
 
+def _bent(query: Any, keys: Any, score: Any) -> Any:
+    """query [B, H], keys [B, S, H], score [H] -> vᵀ tanh(q + k), [B, S]."""
+    return sum_(tanh(expand_dims(query, 1) + keys) * score, axis=-1)
+
+
 def weighted(weights: Any, values: Any) -> Any:
     """weights [B, S], values [B, S, V] -> their mean [B, V]."""
     return sum_(expand_dims(weights, -1) * values, axis=1)
@@ -55,8 +60,7 @@ class AdditiveAttention(Module):
 
     def forward(self, query: Any, keys: Any, values: Any = None, mask: Any = None) -> tuple[Any, Any]:
         """query [B, Q], keys [B, S, K], values [B, S, V] (else the keys), mask [B, S] -> (context [B, V], weights)."""
-        found = tanh(expand_dims(self.query(query), 1) + self.key(keys))
-        weights = masked_softmax(sum_(found * self.score, axis=-1), mask)
+        weights = masked_softmax(_bent(self.query(query), self.key(keys), self.score), mask)
         return weighted(weights, keys if values is None else values), weights
 
 
@@ -80,8 +84,7 @@ class DotAttention(Module):
     def forward(self, query: Any, keys: Any, values: Any = None, mask: Any = None) -> tuple[Any, Any]:
         """query [B, Q], keys [B, S, K], values [B, S, V] (else the keys), mask [B, S] -> (context [B, V], weights)."""
         if self.kind == "concat":
-            found = tanh(expand_dims(self.query(query), 1) + self.key(keys))
-            scores = sum_(found * self.score, axis=-1)
+            scores = _bent(self.query(query), self.key(keys), self.score)
         else:
             query = self.weight(query) if self.kind == "general" else query
             scores = sum_(expand_dims(query, 1) * keys, axis=-1)

@@ -61,14 +61,21 @@ def ctc_loss(log_probs: Any, targets: Any, input_lengths: Any = None, target_len
         )
     if reduction not in ("mean", "sum", "none"):
         raise UsageError(f"ctc_loss: reduction is mean, sum or none, not {reduction!r}.")
-    # Symbols with blanks around them, [B, 2 S + 1]: - a - b - .
-    path = np.full((batch, 2 * labels.shape[1] + 1), blank)
-    path[:, 1::2] = np.where(counted, labels, blank)
-    emitted = take_along_axis(log_probs, np.broadcast_to(path, (steps, *path.shape)), axis=2)
+    losses = -_log_chance(log_probs, np.where(counted, labels, blank), lengths, symbols, blank)
+    if reduction == "none":
+        return losses
+    return sum_(losses) if reduction == "sum" else mean(losses / np.maximum(symbols, 1).astype(log_probs.dtype))
+
+
+def _log_chance(log_probs: Any, labels: Array, lengths: Array, symbols: Array, blank: int) -> Any:
+    """[B]: the forward recursion over the path of symbols with blanks around them, - a - b -, [B, 2 S + 1]."""
+    batch, width, dtype = len(labels), 2 * labels.shape[1] + 1, log_probs.dtype
+    path = np.full((batch, width), blank)
+    path[:, 1::2] = labels
+    emitted = take_along_axis(log_probs, np.broadcast_to(path, (len(log_probs), *path.shape)), axis=2)
     # From two places back one may come to a symbol that differs from the one there.
     leaps = np.zeros(path.shape, bool)
     leaps[:, 2:] = (path[:, 2:] != blank) & (path[:, 2:] != path[:, :-2])
-    width, dtype = path.shape[1], log_probs.dtype
     never = np.full((batch, 2), NEVER, dtype)
 
     def cell(alpha: Any, emission: Any) -> tuple[Any, None]:
@@ -81,10 +88,7 @@ def ctc_loss(log_probs: Any, targets: Any, input_lengths: Any = None, target_len
     before[:, 0] = 0  # in front of the path: the first step comes to its first blank or its first symbol
     last, _ = scan(cell, before, emitted, lengths=lengths)
     ends = np.arange(width) - 2 * symbols[:, None]
-    losses = -logsumexp(where((ends == 0) | (ends == -1), last, NEVER), axis=-1)
-    if reduction == "none":
-        return losses
-    return sum_(losses) if reduction == "sum" else mean(losses / np.maximum(symbols, 1).astype(dtype))
+    return logsumexp(where((ends == 0) | (ends == -1), last, NEVER), axis=-1)
 
 
 def _lengths(name: str, given: Any, batch: int, most: int) -> Array:

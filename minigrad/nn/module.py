@@ -65,6 +65,11 @@ class Module:
         for _, child in self.children():
             yield from child.modules()
 
+    @property
+    def reads_ahead(self) -> bool:
+        """Whether an output depends on later steps, so that a sequence cannot be read piece by piece."""
+        return any(module.reads_ahead for _, module in self.children())
+
     def named_parameters(self) -> Iterator[tuple[str, Parameter]]:
         """Every weight with its name, each once; the name is also what messages call it."""
         seen: set[int] = set()

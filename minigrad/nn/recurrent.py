@@ -71,7 +71,7 @@ class Recurrent(Module):
 
     @property
     def reads_ahead(self) -> bool:
-        """Whether an output depends on later steps, so that a sequence cannot be read piece by piece."""
+        """Whether a direction runs from the end."""
         return self.directions == 2 or self.reverse
 
     def children(self) -> Iterator[tuple[str, Module]]:

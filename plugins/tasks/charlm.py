@@ -31,12 +31,17 @@ def read_text(path: str) -> str:
         raise mg.errors.UsageError(f"charlm: text={path}: {error.strerror}. Name a readable text file.") from None
     except UnicodeDecodeError as error:
         raise mg.errors.UsageError(
-            f"charlm: text={path} is not UTF-8 text: byte {error.start} is {error.object[error.start]:#04x}. "
-            "Convert the file, or name another."
+            f"charlm: {path}, line {_line(error.object[: error.start])}: byte {error.start} is "
+            f"{error.object[error.start]:#04x}, which is not UTF-8 text. Convert the file, or name another."
         ) from None
     if "\0" in text:
-        raise mg.errors.UsageError(f"charlm: text={path} is binary: it holds a zero byte at {text.index(chr(0))}.")
+        line = _line(text[: text.index("\0")].encode())
+        raise mg.errors.UsageError(f"charlm: {path}, line {line}: there is a zero byte; the file is binary.")
     return text
+
+
+def _line(before: bytes) -> int:
+    return before.count(b"\n") + 1
 
 
 class CharLM:

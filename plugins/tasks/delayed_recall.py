@@ -18,6 +18,7 @@ class DelayedRecall:
 
     input_size, output_size = SYMBOLS + DISTRACTORS, SYMBOLS
     loss = "cross_entropy"
+    solved = 0.99
     baseline = log(SYMBOLS)
 
     def __init__(self, length: int = 50) -> None:
@@ -31,7 +32,3 @@ class DelayedRecall:
         codes = rng.integers(SYMBOLS, SYMBOLS + DISTRACTORS, (self.length, size))
         codes[0] = rng.integers(0, SYMBOLS, size)
         return mg.Batch(np.eye(self.input_size, dtype=np.float32)[codes], codes[0])
-
-    def solved(self, loss: float, accuracy: float | None) -> bool:
-        """At least 99 % are right, averaged over recent batches."""
-        return accuracy is not None and accuracy >= 0.99

@@ -28,6 +28,7 @@ class Transduction:
     """A subclass has `alphabet`, `answer`, `baseline`, and `draw(rng, size)` -> source [S, B], answer [L, B]."""
 
     loss = "cross_entropy"
+    solved = 0.99
     alphabet: str
     answer: int
     baseline: float
@@ -63,7 +64,3 @@ class Transduction:
     def text(self, codes: Any) -> str:
         """Numbers of symbols as text."""
         return "".join(self.alphabet[int(code)] for code in codes)
-
-    def solved(self, loss: float, accuracy: float | None) -> bool:
-        """At least 99 % of the symbols are right, averaged over recent batches."""
-        return accuracy is not None and accuracy >= 0.99
