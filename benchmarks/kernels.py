@@ -42,11 +42,15 @@ def numpy_cross_entropy(x: Array, targets: Array) -> Array:
     return np.log(np.exp(shifted).sum(axis=1)) - np.take_along_axis(shifted, targets[:, None], 1)[:, 0]
 
 
+def numpy_row_norms(x: Array, out: Array) -> None:
+    out[...] = np.sqrt(np.square(x.astype(np.float64)).sum(axis=-1))
+
+
 def cases(size: str, dtype: type) -> dict[str, tuple[Callable[[], object], Callable[[], object]]]:
     r, n = {"small": (32, 10), "medium": (1280, 64), "large": (4096, 512)}[size]
     rng = np.random.default_rng(0)
     x = rng.normal(size=(r, n)).astype(dtype)
-    out, flat = np.empty_like(x), x.reshape(-1)
+    out, norms, flat = np.empty_like(x), np.empty(r), x.reshape(-1)
     index, targets = rng.integers(0, 50, r), rng.integers(0, n, r)
     table = np.zeros((50, n), dtype)
     state = [rng.normal(size=flat.size).astype(dtype) ** 2 for _ in range(4)]
@@ -56,6 +60,7 @@ def cases(size: str, dtype: type) -> dict[str, tuple[Callable[[], object], Calla
         "cross entropy": (lambda: numpy_cross_entropy(x, targets), lambda: rows.cross_entropy(x, targets)),
         "layer norm": (lambda: numpy_standardize(x, out), lambda: cpu.standardize(x, dtype(1e-5), out)),
         "scatter-add": (lambda: np.add.at(table, index, x), lambda: cpu.add_rows(table, index, x)),
+        "row norms": (lambda: numpy_row_norms(x, norms), lambda: cpu.row_norms(x, norms)),
         "Adam": (lambda: numpy_adam(*state), lambda: cpu.adam(*state, settings)),
     }
 

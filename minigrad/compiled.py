@@ -6,7 +6,7 @@ Imports `codegen`, `ir`, `tracing` and the floors below.
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -14,14 +14,15 @@ from minigrad import random
 from minigrad.arraytype import ArrayType, is_floating
 from minigrad.codegen.places import Place
 from minigrad.codegen.program import Program, build
-from minigrad.codegen.run import Ahead, Back, Numbers
-from minigrad.codegen.workspace import Workspace
+from minigrad.codegen.run import UNTRACED, Numbers, functions
+from minigrad.codegen.workspace import Arrays, give, take
 from minigrad.errors import MutationError, TraceError
 from minigrad.ir.graph import Graph, Variable
 from minigrad.ir.replay import replay
 from minigrad.ir.trace import trace
 from minigrad.jit import compiling_for
-from minigrad.mode import is_recording, no_grad, recording
+from minigrad.kernels.cpu import row_norms
+from minigrad.mode import mode, no_grad, recording
 from minigrad.tape import Node
 from minigrad.tracing import ScanTrace
 from minigrad.tree import paths
@@ -34,7 +35,6 @@ class Steps(Protocol):
     """What a scan was asked to do; see `recurrence.py`."""
 
     cell: Any
-    name: str
     carry: list[Tensor]
     xs: list[Tensor]
     alive: Any
@@ -44,6 +44,9 @@ class Steps(Protocol):
     carry_structure: Any
     xs_structure: Any
     y_structure: Any
+
+    @property
+    def name(self) -> str: ...
 
     def step(self, *values: Any) -> list[Any]: ...
 
@@ -179,24 +182,28 @@ class Scan:
     """One call: the values it was given, and what it keeps for the backward."""
 
     def __init__(self, steps: Steps, call: Call, every: int | None) -> None:
-        self.steps, self.program = steps, call.program
+        self.steps, program = steps, call.program
+        self.program, self.run = program, functions(program)
         self.random = random.get_state() if call.draws else None
-        self.inputs = dict(zip(self.program.traced.inputs, [*steps.carry, *steps.xs], strict=False)) | call.consts
-        self.edges = [self.inputs[v].edge if v in self.inputs else None for v in self.program.active]
-        self.keep = is_recording() and any([edge is not None for edge in self.edges])
+        consts = [call.consts[v] for v in program.consts]
+        between = len(program.traced.inputs) - len(steps.carry) - len(steps.xs)
+        self.values: list[Any] = [*steps.carry, *steps.xs, *[None] * between, *consts]
+        found = [self.values[i] for i in program.active_at]
+        self.edges = [None if value is None else value.edge for value in found]
+        self.keep = mode.recording and any([edge is not None for edge in self.edges])
         length = steps.length
         self.size = max(1, min(length, every or length if self.keep else min(every or UNSEEN, UNSEEN)))
         self.starts = list(range(0, length, self.size))
         if steps.reverse:
             self.starts.reverse()
-        self.ahead = Ahead(self.program, {v: x._data for v, x in call.consts.items()}, steps.reverse)
+        self.weights, self.behind = self.run.weights(*[value._data for value in consts])
         self.xs = [x._data for x in steps.xs]
         if steps.alive is not None:
             self.xs.append(steps.alive)
         if call.draws:
             self.xs += self._drawn(call.draws)
         self.carries: list[list[Numbers]] = []  # before each segment, in the order of running
-        self.whole: Workspace | None = None  # all that was computed, if it is all in one segment
+        self.whole: Segment | None = None  # all that was computed, if it is all in one segment
 
     def _drawn(self, draws: dict[Variable, Callable[[], Any]]) -> list[Numbers]:
         """[T, ...] of random numbers each, drawn in the order in which the steps run."""
@@ -207,102 +214,108 @@ class Scan:
                 numbers[t] = make()
         return found
 
-    def part(self, carry: list[Numbers], start: int) -> Workspace:
+    def part(self, carry: list[Numbers], start: int) -> "Segment":
         """Run the segment from `start` on."""
         xs = self.xs if len(self.starts) == 1 else [x[start : start + self.size] for x in self.xs]
-        return self.ahead.run(carry, xs)
+        length = len(xs[0])
+        own = take(self.program.forward, length)
+        return Segment(length, own, *self.run.ahead(self.weights, own, length, self.steps.reverse, carry, xs))
+
+    def done(self, part: "Segment") -> None:
+        """Nobody needs what a segment left any more."""
+        give(part.own)
 
     def forward(self) -> list[Numbers]:
         """The last carry, then ys."""
-        half, length = self.program.forward, self.steps.length
+        length, reverse = self.steps.length, self.steps.reverse
         carry = [leaf._data for leaf in self.steps.carry]
-        shapes = [leaf.shape for leaf in carry]
         ys: list[Numbers] = []
         for start in self.starts:
-            space = self.part(carry, start)
+            part = self.part(carry, start)
             self.carries.append(carry)
-            end = 0 if self.steps.reverse else space.steps
-            here = slice(start, start + space.steps)
-            carry = [space.arrays[a][end].reshape(s).copy() for a, s in zip(half.carries, shapes, strict=True)]
+            here = slice(start, start + part.length)
             for watcher in self.steps.traces:
-                for norms, array in zip(watcher.carry_norm, half.carries, strict=True):
-                    norms[here] = _norms(space.arrays[array][:-1] if self.steps.reverse else space.arrays[array][1:])
-            found = [self.ahead.steps_of(space, place) for place in half.results]
+                for norms, made in zip(watcher.carry_norm, part.left, strict=False):
+                    norms[here] = _norms(made[:-1] if reverse else made[1:])
+            carry = list(part.carry)
             if len(self.starts) == 1:
-                ys = self._apart(found)
-                self.whole = space if self.keep else None
+                ys = list(part.ys)
+                self.whole = part if self.keep else None
             else:
-                ys = ys or [np.empty((length, *y.shape[1:]), y.dtype) for y in found]
-                for y, piece in zip(ys, found, strict=True):
+                ys = ys or [np.empty((length, *y.shape[1:]), y.dtype) for y in part.ys]
+                for y, piece in zip(ys, part.ys, strict=True):
                     y[here] = piece
-                self.ahead.done(space, again=start != self.starts[-1] or self.keep)
-        outs = self.program.traced.outs[len(carry) :]
-        return carry + [y.reshape(length, *out.shape) for y, out in zip(ys, outs, strict=False)]
-
-    def _apart(self, ys: list[Numbers]) -> list[Numbers]:
-        """The results, none of which may share memory with another or with an input."""
-        half, used = self.program.forward, set()
-        found = []
-        for y, place in zip(ys, half.results, strict=True):
-            found.append(y if place.array in half.seen and place.array not in used else y.copy())
-            used.add(place.array)
-        return found
+            if self.whole is None:
+                self.done(part)
+        shapes = [out.shape for out in self.program.traced.outs]
+        n = len(carry)
+        return [x.reshape(s) for x, s in zip(carry, shapes, strict=False)] + [
+            y.reshape(length, *s) for y, s in zip(ys, shapes[n:], strict=False)
+        ]
 
     def backward(self, gs: list[Numbers]) -> list[Any]:
-        """One cotangent a result -> one a value in `program.active`."""
+        """One cotangent a result -> one a value in `program.active` that has an edge."""
         program, steps, half = self.program, self.steps, self.program.backward
-        inputs, active, n = program.traced.inputs, set(program.active), program.carry
-        g_carry = [gs[k] for k in range(n) if inputs[k] in active]
-        g_ys = [g for g in gs[n:] if is_floating(g.dtype)]
-        back = Back(self.ahead)
-        of_xs = [i for i in range(len(g_carry), len(half.results)) if isinstance(half.results[i], Place)]
-        of_xs = [i for i in of_xs if self.edges[i] is not None]
-        found: list[Any] = [None] * len(half.results)
+        carried, single = program.carried, len(self.starts) == 1
+        g_carry = [gs[k] for k in carried]
+        g_ys = [g for g in gs[program.carry :] if is_floating(g.dtype)]
+        wanted = [edge is not None for edge in self.edges]
+        weights, values = self.run.weights_back(*self.behind)
+        sums = [np.zeros((half.plan.batch, a.width), a.dtype) for a in half.sums]
+        totals: list[Any] = [None] * len(half.added)
+        norms = [UNTRACED] * len(half.norms)
+        g_xs: list[Numbers] = []
         for i in reversed(range(len(self.starts))):
             start = self.starts[i]
-            ahead = self.whole or self.part(self.carries[i], start)
-            here = slice(start, start + ahead.steps)
-            norms = (
-                {array: np.zeros((ahead.steps, half.plan.batch)) for _, array, *_ in half.norms}
-                if steps.traces
-                else None
-            )
-            gs_here = g_ys if len(self.starts) == 1 else [g[here] for g in g_ys]
-            space = back.run(ahead, g_carry, gs_here, norms)
+            part = self.whole or self.part(self.carries[i], start)
+            here = slice(start, start + part.length)
+            if steps.traces:
+                norms = [np.zeros((part.length, half.plan.batch)) for _ in half.norms]
+            own = take(half, part.length)
+            g_carry, found = self.run.back(
+                weights, own, part.left, part.length, steps.reverse, g_carry,
+                g_ys if single else [g[here] for g in g_ys], sums, totals, norms, bool(steps.traces), wanted,
+            )  # fmt: skip
             for watcher in steps.traces:
                 for k, leaf in enumerate(watcher.carry_grad_norm):
-                    leaf[here] = next(((norms or {})[array] for j, array, *_ in half.norms if j == k), 0.0)
-            g_carry = [space.arrays[array][ahead.steps % 2].copy() for array in half.carries]
-            for j in of_xs:
-                g = back.steps_of(space, half.results[j])
-                if len(self.starts) == 1:  # the array itself, if it is this gradient's alone
-                    alone = half.results[j].array in half.seen and not any(g is other for other in found)
-                    found[j] = g if alone else g.copy()
-                else:
-                    found[j] = np.empty((steps.length, *g.shape[1:]), g.dtype) if found[j] is None else found[j]
-                    found[j][here] = g
-            back.done(space, again=i > 0)
-            if ahead is not self.whole:
-                self.ahead.done(ahead, again=i > 0)
-        found[: len(g_carry)] = g_carry
-        summed = back.finish()
-        return [
-            None
-            if g is None and other is None
-            else np.ascontiguousarray(other if g is None else g).reshape(self.inputs[v].shape)
-            for v, g, other, edge in zip(program.active, found, summed, self.edges, strict=True)
-            if edge is not None
-        ]
+                    leaf[here] = next((n for n, (j, *_) in zip(norms, half.norms, strict=True) if j == k), 0.0)
+            if single:
+                g_xs = found
+            else:
+                g_xs = g_xs or [np.empty((steps.length, *g.shape[1:]), g.dtype) for g in found]
+                for g, piece in zip(g_xs, found, strict=True):
+                    g[here] = piece
+            give(own)
+            if part is not self.whole:
+                self.done(part)
+        of_weights = self.run.finish(values, sums, totals)
+        n, by_steps = len(carried), iter(g_xs)
+        rest = zip(half.results[n:], of_weights[n:], strict=True)
+        every = [*g_carry, *(next(by_steps) if isinstance(r, Place) else g for r, g in rest)]
+        shaped = zip(every, self.edges, program.active_at, strict=True)
+        return [g if g is None else g.reshape(self.values[i].shape) for g, edge, i in shaped if edge is not None]
 
     def free(self) -> None:
         """Nobody will come back for what was kept."""
         if self.whole is not None:
-            self.ahead.done(self.whole)
+            self.done(self.whole)
+
+
+class Segment(NamedTuple):
+    """Some steps that ran: how many, the arrays that are theirs, what the backward reads, the last carry, ys."""
+
+    length: int
+    own: Arrays
+    left: tuple[Numbers, ...]
+    carry: tuple[Numbers, ...]
+    ys: tuple[Numbers, ...]
 
 
 def _norms(values: Numbers) -> Numbers:
     """[T, B, N] -> [T, B], in float64."""
-    return np.sqrt(np.square(values.astype(np.float64)).sum(axis=-1))
+    out = np.empty(values.shape[:2])
+    row_norms(np.ascontiguousarray(values).reshape(-1, values.shape[2]), out.reshape(-1))
+    return out
 
 
 class ScanNode(Node):
@@ -312,11 +325,11 @@ class ScanNode(Node):
 
     def __init__(self, scan: Scan, outs: list[Tensor]) -> None:
         edges = [edge for edge in scan.edges if edge is not None]
-        super().__init__(tuple(ArrayType(out.shape, out.dtype) for out in outs), edges)
+        super().__init__(tuple([ArrayType(out.shape, out.dtype) for out in outs]), edges)
         self.scan: Any = scan
         again = scan.whole is None  # all of it will be computed again
-        watched = [x for v, x in scan.inputs.items() if again or v in scan.program.reads]
-        self.versions: Any = [(x, x.version[0]) for x in watched]
+        watched = scan.values if again else [scan.values[i] for i in scan.program.read_at]
+        self.versions: Any = [(x, x.version[0]) for x in watched if x is not None]
 
     def pull(self, gs: list[Any]) -> list[Any]:
         for x, version in self.versions:
@@ -326,7 +339,7 @@ class ScanNode(Node):
                     f"backward of a scan: a Tensor that it needs ({name}{ArrayType(x.shape, x.dtype)}) was changed "
                     "after the forward pass. Call backward() before changing it, or compute the value again."
                 )
-        if is_recording():
+        if mode.recording:
             return self.scan.steps.pull_eagerly(gs, list(self.edges or ()), self.scan.random)
         numbers = [np.zeros(t.shape, t.dtype) if g is None else g._data for g, t in zip(gs, self.types, strict=True)]
         with no_grad(), compiling_for(self.scan.steps.name):

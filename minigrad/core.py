@@ -5,8 +5,7 @@ interpreter: the eager one of `minigrad/eager.py`, or whichever `interpreting` p
 """
 
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -108,14 +107,17 @@ def make_default(interpreter: Interpreter) -> None:
     _Running.interpreter = interpreter
 
 
-@contextmanager
-def interpreting(interpreter: Interpreter) -> Iterator[None]:
+class interpreting:  # noqa: N801
     """Let `interpreter` run every op of this thread within the block."""
-    before, running.interpreter = running.interpreter, interpreter
-    try:
-        yield
-    finally:
-        running.interpreter = before
+
+    def __init__(self, interpreter: Interpreter) -> None:
+        self.interpreter = interpreter
+
+    def __enter__(self) -> None:
+        self.before, running.interpreter = running.interpreter, self.interpreter
+
+    def __exit__(self, *_: Any) -> None:
+        running.interpreter = self.before
 
 
 def draw(make: Callable[[], Any]) -> Any:

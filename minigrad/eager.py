@@ -27,7 +27,7 @@ class OpNode(Node):
     def __init__(
         self, op: Op, inputs: list[Any], metadata: dict[str, Any], outs: tuple[Tensor, ...], edges: list[Edge | None]
     ) -> None:
-        super().__init__(tuple(ArrayType(out._data.shape, out._data.dtype) for out in outs), edges)
+        super().__init__(tuple([ArrayType(out._data.shape, out._data.dtype) for out in outs]), edges)
         self.op, self.metadata = op, metadata
         self.saved: Any = [
             (x, x.version[0])

@@ -13,8 +13,7 @@ import pickle
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -50,15 +49,19 @@ _purpose = ""
 _announced: set[str] = set()
 
 
-@contextmanager
-def compiling_for(name: str) -> Iterator[None]:
+class compiling_for:  # noqa: N801
     """Say of all that must be compiled within the block that it is for that."""
-    global _purpose
-    before, _purpose = _purpose, name
-    try:
-        yield
-    finally:
-        _purpose = before
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __enter__(self) -> None:
+        global _purpose
+        self.before, _purpose = _purpose, self.name
+
+    def __exit__(self, *_: Any) -> None:
+        global _purpose
+        _purpose = self.before
 
 
 def kernel(python: Callable[..., None]) -> Any:

@@ -29,6 +29,8 @@ def flatten(nest: Any) -> tuple[list[Any], Structure]:
 
 def unflatten(structure: Structure, leaves: Sequence[Any]) -> Any:
     """Put leaves back into the structure that `flatten` gave."""
+    if structure is None:
+        return leaves[0]
     return _build(structure, iter(leaves))
 
 

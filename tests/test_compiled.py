@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import minigrad as mg
+from minigrad import compiled as fast
 from minigrad import threads
 from minigrad.codegen import run
 from minigrad.errors import MutationError, ScanError, ShapeError
@@ -20,7 +21,7 @@ from minigrad.jit import load
 from minigrad.tree import flatten, unflatten
 
 
-def plain(text):
+def plain(program):
     """A generated module as Python runs it: no Numba, and matrix products by NumPy."""
 
     def multiply(a, panels, out, first, last):
@@ -41,8 +42,8 @@ def plain(text):
 
         return call
 
-    module = load(text)
-    return SimpleNamespace(forward=hushed(module.forward), backward=hushed(module.backward))
+    module = load(program.text)
+    return run.bind(program, SimpleNamespace(forward=hushed(module.forward), backward=hushed(module.backward)))
 
 
 def everything(name, dtype, batch, steps, **options):
@@ -95,7 +96,7 @@ def test_eager_plain_and_jitted_agree(name, batch, dtype, monkeypatch) -> None:
             compare(everything(name, dtype, batch, steps, compiled=True, **options), eager, dtype)
             if batch == 3 and (steps == 7) == (checkpoint is None):
                 with monkeypatch.context() as patch:
-                    patch.setattr(run, "load", plain)
+                    patch.setattr(fast, "functions", plain)
                     compare(everything(name, dtype, batch, steps, compiled=True, **options), eager, dtype)
 
 
@@ -130,17 +131,17 @@ def test_threads_checkpoints_and_traces_do_not_change_a_bit(name, monkeypatch) -
             with monkeypatch.context() as patch:
                 patch.setattr(threads, "count", lambda count=count: count)
                 patch.setattr(threads, "WORTH", 2)
-                patch.setattr(threads, "_pool", cache(lambda process, count=count: ThreadPoolExecutor(count)))
+                patch.setattr(threads, "_pool", cache(threads._pool.__wrapped__))
                 assert bits(reverse=reverse) == wanted
 
 
 def test_a_planted_error_of_a_twentieth_of_a_percent_is_found(monkeypatch) -> None:
-    def wrong(text):
-        assert "float64(1) - " in text
-        return load(text.replace("float64(1) - ", "float64(1.0005) - "))
+    def wrong(program):
+        assert "float64(1) - " in program.text
+        return run.bind(program, load(program.text.replace("float64(1) - ", "float64(1.0005) - ")))
 
     eager = everything("lstm", "f8", 3, 7, compiled=False)
-    monkeypatch.setattr(run, "load", wrong)
+    monkeypatch.setattr(fast, "functions", wrong)
     with pytest.raises(AssertionError, match="gradient"):
         compare(everything("lstm", "f8", 3, 7, compiled=True), eager, "f8")
 
@@ -178,19 +179,13 @@ def test_what_a_cell_closes_over_may_change() -> None:
     assert mg.scan(cell, mg.zeros((1, 1)), xs, compiled=True)[0].item() == 1.3125
 
 
-def test_other_sizes_need_no_other_module() -> None:
-    texts = set()
+def test_other_sizes_need_no_other_module(monkeypatch) -> None:
+    programs, real = [], fast.functions
+    monkeypatch.setattr(fast, "functions", lambda program: programs.append(program) or real(program))
     for batch, d, h in ((3, 5, 7), (4, 9, 16), (8, 6, 32)):
-        layer = mg.nn.Recurrent("lstm", d, h)
-        found = []
-        real = run.load
-        run.load = lambda text, found=found: found.append(text) or real(text)
-        try:
-            layer(np.ones((2, batch, d), "f4"))
-        finally:
-            run.load = real
-        texts.update(found)
-    assert len(texts) == 1
+        mg.nn.Recurrent("lstm", d, h)(np.ones((2, batch, d), "f4"))
+    assert len(programs) == 3
+    assert len({program.text for program in programs}) == 1
 
 
 def test_dropout_in_a_cell_draws_what_the_loop_draws() -> None:
@@ -398,7 +393,7 @@ def agree(ops, seed):
 @drawn(200)
 def test_random_cells_agree_as_plain_python(ops, seed) -> None:
     with pytest.MonkeyPatch().context() as plainly:
-        plainly.setattr(run, "load", plain)
+        plainly.setattr(fast, "functions", plain)
         agree(ops, seed)
 
 

@@ -282,3 +282,12 @@ def test_what_an_argument_does_not_reach_has_gradient_zero() -> None:
     assert mg.grad(lambda x: mg.stop_gradient(x).sum())(mg.ones(2)).numpy().tolist() == [0, 0]
     with pytest.raises(GradientError, match="one number"):
         mg.grad(lambda x: x)(mg.ones(2))
+
+
+def test_what_makes_arrays_refuses_a_dtype_as_tensor_does() -> None:
+    for make in (mg.zeros, mg.ones):
+        for dtype in ("float16", "no such type", complex):
+            with pytest.raises(DtypeError):
+                make(2, dtype=dtype)
+        assert make(2, dtype="int64").dtype == np.int64
+        assert make(2).dtype == np.float32

@@ -13,12 +13,9 @@ from minigrad.codegen.places import Sizes
 from minigrad.codegen.plan import Statement
 from minigrad.codegen.schedule import Region, schedule
 from minigrad.codegen.text import Text
-from minigrad.ir.graph import atom_name
 
 HEAD = '''"""A recurrence, written by minigrad from the graph of its cell. T steps; a thread runs rows first to last.
 down: from the last step to the first.  late: 1 for a scan that runs so, whose carry before step t is then at t + 1.
-
-{outline}
 """
 
 import numpy as np
@@ -33,10 +30,9 @@ FUNCTIONS = "erf32 erf64 exp32 exp64 norm sigmoid32 sigmoid64 tanh32 tanh64".spl
 def module_text(forward: Any, backward: Any) -> str:
     """The module for one program."""
     kernels = [_kernel(forward, "forward"), _kernel(backward, "backward")]
-    outline = "\n\n".join(_outline(half, name) for half, name in ((forward, "forward"), (backward, "backward")))
     used = [name for name in FUNCTIONS if any(f"{name}(" in text for text in kernels)]
     functions = f"from minigrad.kernels.vector_math import {', '.join(used)}\n" if used else ""
-    return "\n\n\n".join([HEAD.format(outline=outline, functions=functions), *kernels]) + "\n"
+    return "\n\n\n".join([HEAD.format(functions=functions), *kernels]) + "\n"
 
 
 def _kernel(half: Any, name: str) -> str:
@@ -138,13 +134,3 @@ def _norms(text: Text, norms: list[Any]) -> None:
         if runs is not None and kept is not None:
             norm = f"{norm} if {text.row(runs, '0')} else norm({text.row(kept)})"
         text.put(f"        {target.name}[t, b] = {norm}")
-
-
-def _outline(half: Any, name: str) -> str:
-    """What runs when, in a line an equation."""
-    lines = [f"{name}:"]
-    for when in ("once", "before", "after", "finish"):
-        for e in getattr(half.parts, when):
-            outs = ", ".join(v.name for v in e.outs)
-            lines.append(f"    {when:<7} {outs} = {e.op.name}({', '.join(map(atom_name, e.inputs))})")
-    return "\n".join(lines)

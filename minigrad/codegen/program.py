@@ -1,69 +1,28 @@
 """A traced step as two plans, forward and backward, and the text of the module that runs them.
 
-    graph  ->  Program(forward, backward, text)
+    graph  ->  Program(forward, backward, text, host)
 
-Imports the files of its floor and the floors below. The text depends on the graph, dtypes and ranks, not on sizes.
+Imports the files of its floor and the floors below. The text of the kernels depends on the graph, dtypes and ranks, not
+on sizes; that of the functions that run them has the sizes in it.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from math import prod
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from minigrad.arraytype import is_floating
+from minigrad.codegen import host
 from minigrad.codegen.cpu import module_text
-from minigrad.codegen.places import Array, Place, Sizes, whole
+from minigrad.codegen.half import Half
+from minigrad.codegen.places import Array, Place, whole
 from minigrad.codegen.plan import Plan
 from minigrad.ir.backward import Backward, derive
 from minigrad.ir.graph import Atom, Graph, Variable, name_variables
 from minigrad.ir.hoist import Parts, divide
 from minigrad.ir.passes import finish, prepare
 from minigrad.ir.rows import SUMMED, MixesRowsError, Rows
-
-
-@dataclass(eq=False)
-class Half:
-    """One direction: what runs when, and on which arrays.
-
-    results: where each result of the graph is found: a Place held for all steps, an Array of sums, a Variable that
-        `after` or `finish` makes, or None for one that is zero.
-    sizes, arrays: what the kernel takes, in its order; work: operations for one row of one step.
-    carries, given, lent, constants, sums, own: the arrays of the carry, of xs or the cotangents of ys, of the other
-        half, of weights (with what is in them, and how), of sums over time, and those that are its own to write.
-    seen, borrowed: those that results lie in; all that a workspace must not keep.
-    lifted, makers: constants that the graph brings, and how others are made.
-    """
-
-    graph: Graph
-    parts: Parts
-    plan: Plan
-    results: list[Any] = field(default_factory=list)
-    norms: list[Any] = field(default_factory=list)
-    sizes: Sizes = field(default_factory=Sizes)
-    arrays: list[Array] = field(default_factory=list)
-    work: int = 0
-    carries: list[Array] = field(default_factory=list)
-    given: list[Array] = field(default_factory=list)
-    lifted: dict[Variable, Any] = field(default_factory=dict)
-
-    def settle(self) -> None:
-        """Sort the arrays by who fills them, once for all runs."""
-        arrays = self.plan.arrays
-        self.index = {array: i for i, array in enumerate(self.arrays)}
-        self.totals, self.summands = self.parts.totals(), self.parts.summands()
-        self.makers = {out: e for e in self.parts.once for out in e.outs}
-        self.constants = [(a, v, rest[0]) for (role, v, *rest), a in arrays.items() if role == "weight"]
-        for (role, v, *_), array in arrays.items():
-            if role == "shared" or (role == "row" and v in self.parts.constant):
-                self.constants.append((array, v, role))
-        self.lent = [array for (role, *_), array in arrays.items() if role == "lent"]
-        self.sums = [array for array in arrays.values() if array.kind == "sum"]
-        others = {*self.given, *self.lent, *self.sums, *(a for a, _, _ in self.constants), *(n[1] for n in self.norms)}
-        self.own = [array for array in arrays.values() if array not in others]
-        found = {result.array for result in self.results if isinstance(result, Place)}
-        self.seen = [array for array in self.own if array in found]
-        self.borrowed = list(others) + self.seen
 
 
 @dataclass
@@ -74,6 +33,9 @@ class Program:
     carry: the number of carry leaves.  active: the inputs and consts that a gradient is made for.
     reads: the inputs and consts that the backward reads.
     flows: for each result, which of the active ones its gradient reaches.
+    text: the module of kernels.  host: the functions that run them; given: what those name and cannot write down.
+    functions: both, loaded; see `run.py`.
+    active_at, read_at, carried: places of `active` and `reads` among inputs and consts; the active leaves of the carry.
     """
 
     traced: Graph
@@ -85,6 +47,16 @@ class Program:
     reads: set[Variable]
     flows: list[set[int]]
     text: str
+    host: str
+    given: dict[str, Any]
+    functions: Any = None
+
+    def __post_init__(self) -> None:
+        inputs = self.traced.inputs
+        order = {v: i for i, v in enumerate([*inputs, *self.consts])}
+        self.active_at = [order[v] for v in self.active]
+        self.read_at = [order[v] for v in self.reads if v in order]
+        self.carried = [k for k in range(self.carry) if inputs[k] in set(self.active)]
 
 
 def build(traced: Graph, batch: int, carry: int, ys: int, alive: Variable | None) -> Program:
@@ -123,7 +95,18 @@ def build(traced: Graph, batch: int, carry: int, ys: int, alive: Variable | None
     forward.carries = [forward.plan.places[v].array for v in graph.inputs[:carry]]
     forward.settle()
     backward.settle()
-    return Program(traced, consts, carry, forward, backward, derived.wrt, reads | needed, flows, text)
+    forward.left = list(dict.fromkeys([*forward.carries, *backward.lent]))
+    brought = cast(dict[Variable, Any], backward.graph.consts)  # by now, what stands for them in the forward
+    asked = {v: a for v, a in brought.items() if isinstance(a, Variable)}
+    given: dict[str, Any] = {}
+    shapes = [v.shape for v in derived.wrt]
+    texts = [
+        host.ahead(forward, list(consts), list(dict.fromkeys(asked.values())), given),
+        host.back(backward, asked, forward.left, shapes, given),
+    ]
+    return Program(
+        traced, consts, carry, forward, backward, derived.wrt, reads | needed, flows, text, "\n\n\n".join(texts), given
+    )
 
 
 def _flows(graph: Graph, wrt: list[Variable], carry: int) -> list[set[int]]:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from minigrad.jit import kernel
-from minigrad.kernels.vector_math import exp32
+from minigrad.kernels.vector_math import exp32, norm
 
 
 @kernel
@@ -83,6 +83,13 @@ def add_rows(out: Any, index: Any, g: Any) -> None:
         row, add = out[index[k]], g[k]
         for i in range(n):
             row[i] += add[i]
+
+
+@kernel
+def row_norms(x: Any, out: Any) -> None:
+    """out = the length of each row;  x [R, N], out [R] of float64, in which the squares are added up too."""
+    for r in range(len(x)):
+        out[r] = norm(x[r])
 
 
 @kernel

@@ -15,13 +15,17 @@ from minigrad.errors import ShapeError
 def _value(array: np.ndarray[Any, Any], dtype: Any, device: str | None) -> Any:
     if dtype is None and array.dtype == np.float64:
         dtype = np.float32
-    value = as_value(array if dtype is None else array.astype(check_dtype(dtype)))
+    value = as_value(array if dtype is None else array.astype(check_dtype(dtype), copy=False))
     return value if device is None else value.to(device)
+
+
+def _dtype(dtype: Any) -> Any:
+    return np.float32 if dtype is None else check_dtype(dtype)
 
 
 def _shape(name: str, shape: Any) -> Any:
     sizes = shape if isinstance(shape, (tuple, list)) else (shape,)
-    if any(not isinstance(n, (int, np.integer)) or n < 0 for n in sizes):
+    if any([not isinstance(n, (int, np.integer)) or n < 0 for n in sizes]):
         raise ShapeError(f"{name}: a shape is made of integers from 0 on, not {shape!r}.")
     return tuple(sizes)
 
@@ -33,12 +37,12 @@ def full(shape: Any, fill_value: float, *, dtype: Any = None, device: str | None
 
 def zeros(shape: Any, *, dtype: Any = None, device: str | None = None) -> Any:
     """An array of zeros."""
-    return _value(np.zeros(_shape("zeros", shape)), dtype, device)
+    return _value(np.zeros(_shape("zeros", shape), _dtype(dtype)), dtype, device)
 
 
 def ones(shape: Any, *, dtype: Any = None, device: str | None = None) -> Any:
     """An array of ones."""
-    return _value(np.ones(_shape("ones", shape)), dtype, device)
+    return _value(np.ones(_shape("ones", shape), _dtype(dtype)), dtype, device)
 
 
 def full_like(x: Any, fill_value: float, *, dtype: Any = None, device: str | None = None) -> Any:

@@ -41,7 +41,7 @@ def _samples(rng: np.random.Generator) -> Any:
     ]
 
 
-def _reduction(name: str, forward: Any, vjp: Any, dtype: Any = None) -> Any:
+def _reduction(name: str, ufunc: Any, vjp: Any, dtype: Any = None) -> Any:
     def type_rule(x: Any, *, axes: Shape, keepdims: bool) -> ArrayType:
         if name in ("max", "min") and 0 in [x.shape[a] for a in axes]:
             raise ShapeError(f"{name}: shape {list(x.shape)} has no element along axis {axes}.")
@@ -50,7 +50,7 @@ def _reduction(name: str, forward: Any, vjp: Any, dtype: Any = None) -> Any:
 
     return declare(
         name,
-        forward=lambda x, *, axes, keepdims: forward(x, axis=axes, keepdims=keepdims),
+        forward=lambda x, *, axes, keepdims: ufunc.reduce(x, axis=axes, keepdims=keepdims),
         type_rule=type_rule,
         vjp=vjp,
         samples=_samples,
@@ -63,11 +63,11 @@ def _extreme_vjp(g: Any, out: Any, x: Any, axes: Shape, keepdims: bool) -> tuple
     return (share * _spread(g, x, axes),)
 
 
-_sum = _reduction("sum", np.sum, lambda g, _out, _x, axes, keepdims: (_spread(g, _x, axes),))
-_max = _reduction("max", np.max, _extreme_vjp)
-_min = _reduction("min", np.min, _extreme_vjp)
-_all = _reduction("all", np.all, None, dtype=bool)
-_any = _reduction("any", np.any, None, dtype=bool)
+_sum = _reduction("sum", np.add, lambda g, _out, _x, axes, keepdims: (_spread(g, _x, axes),))
+_max = _reduction("max", np.maximum, _extreme_vjp)
+_min = _reduction("min", np.minimum, _extreme_vjp)
+_all = _reduction("all", np.logical_and, None, dtype=bool)
+_any = _reduction("any", np.logical_or, None, dtype=bool)
 
 
 def _arg_type(x: Any, *, axis: int) -> ArrayType:
