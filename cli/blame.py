@@ -21,5 +21,6 @@ def blame(error: BaseException) -> str | None:
         for file, entry in homes.items():
             # A package's other files are its own too, a bare module's neighbours are not.
             if path == file or (file.name == "__init__.py" and file.parent in path.parents):
-                return f"the {entry.kind.removesuffix('s')} {entry} failed in {path}, line {frame.lineno}, {frame.name}"
+                where = f" failed in {path}, line {frame.lineno}, {frame.name}"
+                return entry.called + where * (not getattr(error, "is_placed", False))  # which says where by itself
     return None

@@ -5,12 +5,18 @@ A message has three parts: where, what against what, what to do.
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from pathlib import Path
+
+HERE = Path(__file__).parent
 
 
 class MinigradError(Exception):
-    """Something a user can cause and can mend; `exit_code` is what the command ends with."""
+    """Something a user can cause and can mend; `exit_code` is what the command ends with, `is_placed` whether it says
+    in which line of theirs.
+    """
 
     exit_code = 1
+    is_placed = False
 
 
 class ShapeError(MinigradError, ValueError, IndexError):
@@ -65,6 +71,27 @@ class PluginError(MinigradError, RuntimeError):
     """A plugin that is missing, broken or claimed twice."""
 
     exit_code = 4
+
+
+def placed(error: MinigradError, when: str) -> MinigradError:
+    """The same error, saying first in which line and expression of the user's own code it arose.
+
+    cell.py, line 12, step 0, `h @ W`: matmul: …
+    """
+    import linecache
+    import traceback
+
+    frames = traceback.extract_tb(error.__traceback__)
+    theirs = [frame for frame in frames if HERE not in Path(frame.filename).parents]
+    if not theirs or error.is_placed:
+        return error
+    frame = theirs[-1]
+    line = linecache.getline(frame.filename, frame.lineno or 0).rstrip()
+    start, end = frame.colno, frame.end_colno
+    code = line.encode()[start:end].decode() if frame.end_lineno == frame.lineno and end else line.strip()
+    found = type(error)(f"{Path(frame.filename).name}, line {frame.lineno}, {when}, `{code}`: {error}")
+    found.is_placed = True
+    return found.with_traceback(error.__traceback__)
 
 
 def did_you_mean(name: str, names: Iterable[str]) -> str:

@@ -4,9 +4,11 @@ Imports the floors below. `Steps.run` is the definition. (Not called `scan.py`: 
 """
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from math import isqrt
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,7 +17,7 @@ from minigrad import random
 from minigrad.arraytype import ArrayType, show
 from minigrad.core import as_value, running
 from minigrad.eager import Eager
-from minigrad.errors import MinigradError, ScanError, TraceError
+from minigrad.errors import DtypeError, MinigradError, ScanError, ShapeError, TraceError, placed
 from minigrad.mode import is_recording, no_grad, quiet, recording
 from minigrad.ops.elementwise import identity, where
 from minigrad.ops.shape import concat, reshape, split, stack, unstack
@@ -61,6 +63,8 @@ def scan(
     tensor([3.])
     """
     steps = Steps(cell, carry, xs, lengths, reverse)
+    for hear in listeners:
+        hear(steps)
     eagerly = isinstance(running.interpreter, Eager)  # else this scan is part of a cell that is being traced
     for scans in tracing.active if eagerly else ():
         steps.traces.append(ScanTrace(steps.length, steps.carry))
@@ -85,6 +89,19 @@ def scan(
     if reason:
         _say_once(f"{steps.name} runs step by step, not compiled: {reason}")
     return unflatten(steps.carry_structure, outs[:n]), unflatten(steps.y_structure, outs[n:])
+
+
+listeners: list[Callable[["Steps"], None]] = []
+
+
+@contextmanager
+def listening(hear: Callable[["Steps"], None]) -> Iterator[None]:
+    """Tell `hear` of each scan within the block before it runs."""
+    listeners.append(hear)
+    try:
+        yield
+    finally:
+        listeners.remove(hear)
 
 
 def _compiled(steps: "Steps", every: int | None, strict: bool) -> tuple[list[Tensor], str]:
@@ -150,20 +167,31 @@ class Steps:
         self.xs = [as_value(leaf) for leaf in leaves]
         self.y_structure: Any = None
         self.began = now()
-        owner = getattr(cell, "__self__", None)
-        named = type(owner).__name__ if owner is not None else getattr(cell, "__qualname__", type(cell).__name__)
-        self.name = f"the cell {named}".replace(".<locals>", "")
         self.traces: list[ScanTrace] = []
-        names = paths(self.xs_structure, "xs")
-        if not self.xs or any(not x.ndim for x in self.xs):
+        if not self.xs or any([not x.ndim for x in self.xs]):
             raise ScanError(
                 "scan: xs must hold at least one Tensor [T, ...]; its first axis says how many steps there are."
             )
-        if len({len(x) for x in self.xs}) > 1:
+        if len(self.xs) > 1 and len({len(x) for x in self.xs}) > 1:
+            names = paths(self.xs_structure, "xs")
             sizes = ", ".join(f"{name} {show(x)}" for name, x in zip(names, self.xs, strict=True))
             raise ScanError(f"scan: the first axis of every leaf of xs is the time, and must agree: {sizes}.")
         self.length = len(self.xs[0])
         self.alive = None if lengths is None else _alive(lengths, self.length, self.carry)
+
+    @property
+    def name(self) -> str:
+        """What messages call the cell."""
+        owner = getattr(self.cell, "__self__", None)
+        named = getattr(self.cell, "__qualname__", type(self.cell).__name__) if owner is None else type(owner).__name__
+        return f"the cell {named}".replace(".<locals>", "")
+
+    @property
+    def called(self) -> str:
+        """The function's own name, and where it is written."""
+        name = getattr(self.cell, "__qualname__", type(self.cell).__name__).replace("<locals>.", "")
+        code = getattr(getattr(self.cell, "__func__", self.cell), "__code__", None)
+        return name if code is None else f"{name} ({Path(code.co_filename).name}, line {code.co_firstlineno})"
 
     def run(self, carry: list[Tensor], xs: list[Tensor], start: int) -> tuple[list[Tensor], list[Step]]:
         """The definition: every step from `start` on, one after the other."""
@@ -187,27 +215,33 @@ class Steps:
         return carry + [stack(leaves) for leaves in zip(*ys, strict=True)], steps
 
     def _call(self, carry: list[Tensor], x: Sequence[Tensor], t: int) -> tuple[list[Tensor], list[Tensor]]:
-        result = self.cell(unflatten(self.carry_structure, carry), unflatten(self.xs_structure, x))
-        name = getattr(self.cell, "__name__", type(self.cell).__name__)
+        try:
+            result: Any = self.cell(unflatten(self.carry_structure, carry), unflatten(self.xs_structure, x))
+        except (ShapeError, DtypeError) as error:
+            raise placed(error, f"step {t}") from error
         if not isinstance(result, tuple) or len(result) != 2:
-            raise ScanError(f"scan: the cell {name} must return (carry, y), at step {t} it returned {_kind(result)}.")
+            raise ScanError(
+                f"scan: the cell {self.called} must return (carry, y), at step {t} it returned {_kind(result)}."
+            )
         made, structure = flatten(result[0])
         if structure != self.carry_structure:
             raise ScanError(
-                f"scan: the cell {name} returns a carry of another form than it takes: {_kind(result[0])} comes out, "
-                f"{_kind(unflatten(self.carry_structure, carry))} goes in. Return the carry in the form it came."
+                f"scan: the cell {self.called} returns a carry of another form than it takes: {_kind(result[0])} comes "
+                f"out, {_kind(unflatten(self.carry_structure, carry))} goes in. Return the carry in the form it came."
             )
         # What is passed on is a value of its own, so that the trace tells the steps apart.
         given = {id(leaf) for leaf in (*carry, *x)}
         made = [identity(leaf) if id(leaf) in given or self._is_older(leaf) else as_value(leaf) for leaf in made]
-        wrong = [
-            f"  {path}: {show(old)} goes in, {show(new)} comes out"
-            for path, old, new in zip(paths(structure, "carry"), carry, made, strict=True)
-            if (old.shape, old.dtype) != (new.shape, new.dtype)
-        ]
-        if wrong:
+        if any([old.shape != new.shape or old.dtype != new.dtype for old, new in zip(carry, made, strict=True)]):
+            wrong = [
+                f"  {path}: {show(old)} goes in, {show(new)} comes out"
+                for path, old, new in zip(paths(structure, "carry"), carry, made, strict=True)
+                if (old.shape, old.dtype) != (new.shape, new.dtype)
+            ]
             raise ScanError(
-                "\n".join([f"the cell {name} returns a carry of another type than it takes, at step {t}", *wrong])
+                "\n".join(
+                    [f"the cell {self.called} returns a carry of another type than it takes, at step {t}", *wrong]
+                )
                 + "\nMake the first carry of the type that comes out, or cast and reshape inside the cell."
             )
         y, self.y_structure = flatten(result[1])

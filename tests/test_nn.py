@@ -1,5 +1,6 @@
 """Modules, layers, losses and optimisers, against PyTorch's own figures."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ from safetensors.numpy import load_file
 
 import minigrad as mg
 from minigrad import check
-from minigrad.errors import DivergedError, DtypeError, ShapeError, UsageError, WeightsError
+from minigrad.errors import DivergedError, DtypeError, ScanError, ShapeError, UsageError, WeightsError
 
 GOLDEN = load_file(Path(__file__).parent / "golden" / "torch.safetensors")
 TOLERANCE = {np.float32: 1e-5, np.float64: 1e-10}
@@ -232,3 +233,29 @@ def test_wrong_options_are_usage_errors(make) -> None:
 def test_sequences_of_another_size_are_refused() -> None:
     with pytest.raises(ShapeError, match="D = 3"):
         mg.nn.Recurrent("rnn", 3, 4)(mg.ones((5, 2, 4)))
+
+
+class Yields(mg.nn.Cell):
+    """h' = W x, with a y of one's choice."""
+
+    def __init__(self, input_size, hidden_size, y=lambda h: h):
+        self.w, self.y = mg.nn.Linear(input_size, hidden_size), y
+
+    def initial_carry(self, batch):
+        return mg.zeros((batch, self.w.out_features))
+
+    def step(self, h, x):
+        h = self.w(x)
+        return h, self.y(h)
+
+
+@pytest.mark.parametrize(
+    ("y", "words"),
+    [(lambda h: None, "needs a y [B, H] of each step, and its ys are None"),
+     (lambda h: (h, h), "and its ys are tuple"),
+     (lambda h: h[:, 0], "and its ys are float32[5, 2]"),
+     (lambda h: h[:, :3], "its y is 3 wide, and hidden_size is 4. Return a y of that width, or give the cell an attribute output_size = 3")],
+)  # fmt: skip
+def test_a_layer_says_what_is_wrong_with_a_cells_y(y, words) -> None:
+    with pytest.raises(ScanError, match=re.escape(words)):
+        mg.nn.Recurrent(Yields, 3, 4, y=y)(np.ones((5, 2, 3), "f4"))

@@ -7,7 +7,7 @@ import pytest
 
 import minigrad as mg
 from minigrad import check
-from minigrad.errors import GradientError, ScanError
+from minigrad.errors import GradientError, ScanError, ShapeError
 
 D, H = 2, 3
 RNG = np.random.default_rng(11)
@@ -291,3 +291,45 @@ def test_a_carry_of_another_type_is_shown_against_the_first() -> None:
 def test_misfits_say_what_to_do(arguments, options, words) -> None:
     with pytest.raises(ScanError, match=words):
         mg.scan(*arguments, **options)
+
+
+# --- where an error arose -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("compiled", [True, False, None])
+def test_an_error_in_a_cell_names_the_line_the_expression_and_the_shapes(compiled) -> None:
+    w = mg.ones((10, 64))
+
+    def cell(h, x):
+        return mg.tanh(x + h @ w), h
+
+    with pytest.raises(ShapeError) as error:
+        mg.scan(cell, mg.zeros((32, 64)), mg.zeros((5, 32, 64)), compiled=compiled)
+    words = str(error.value)
+    line = cell.__code__.co_firstlineno + 1
+    assert words.startswith(f"test_scan.py, line {line}, step 0, `h @ w`: ")
+    assert "float32[32, 64] @ float32[10, 64]" in words
+
+
+def test_an_error_in_a_later_step_says_which() -> None:
+    steps = iter(range(9))
+
+    def cell(h, x):
+        wide = next(steps) == 3
+        return h + (mg.zeros((2, 4)) if wide else x), h
+
+    with pytest.raises(ShapeError, match=r"line \d+, step 3, `h \+ \(mg\.zeros"):
+        mg.scan(cell, mg.zeros((2, 3)), mg.zeros((5, 2, 3)), compiled=False)
+
+
+def test_an_error_in_a_helper_of_the_cell_names_the_helper_once() -> None:
+    def helper(h):
+        return h.reshape(7)
+
+    def inner(h, x):
+        return helper(h), h
+
+    with pytest.raises(ShapeError) as error:
+        mg.scan(lambda h, x: (mg.scan(inner, h, mg.zeros((2, 2, 3)))[0], h), mg.zeros((2, 3)), mg.zeros((5, 2, 3)))
+    assert str(error.value).count("test_scan.py, line") == 1
+    assert "`h.reshape(7)`" in str(error.value)

@@ -49,6 +49,12 @@ class Variable(Operators):
         """The same value, through which no gradient flows."""
         return stop_gradient(self)
 
+    def __repr__(self) -> str:
+        return f"<a stand-in for {self.type}, whose value is not known while the cell is traced>"
+
+    def __setitem__(self, _key: Any, _value: Any) -> None:
+        raise TraceError(f"{self.type} is changed in place, which a gradient cannot follow. Use mg.where or mg.concat.")
+
     def _no_value(self, *_args: Any, **_options: Any) -> Any:
         raise TraceError(
             f"a cell is traced on stand-ins, and {self.type} has no value: `if`, `float()` and NumPy cannot see one. "

@@ -4,15 +4,15 @@ Imports `cell`, `layers`, `module` and the floors below; the registry when a cel
 """
 
 import inspect
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from copy import copy
 from typing import Any
 
 import numpy as np
 
 from minigrad.arraytype import show
-from minigrad.core import as_value
-from minigrad.errors import ShapeError, UsageError, did_you_mean
+from minigrad.core import Value, as_value
+from minigrad.errors import ScanError, ShapeError, UsageError, did_you_mean
 from minigrad.nn.cell import Cell
 from minigrad.nn.layers import Dropout, check_share, check_sizes
 from minigrad.nn.module import Module, Parameter
@@ -20,6 +20,7 @@ from minigrad.ops.elementwise import where
 from minigrad.ops.shape import concat, expand_dims, stack, unstack
 from minigrad.recurrence import scan
 from minigrad.tree import flatten, paths, unflatten
+from minigrad.values import Tensor
 
 
 class Recurrent(Module):
@@ -99,7 +100,8 @@ class Recurrent(Module):
         xs = as_value(xs)
         if xs.ndim != 3 or xs.shape[2] != self.input_size:
             raise ShapeError(f"Recurrent takes xs [T, B, D] with D = {self.input_size}, not {show(xs)}.")
-        dtype = np.result_type(xs.dtype, *(p.dtype for p in self.parameters()))
+        dtypes = {xs.dtype, *(p.dtype for cell in self.cells for _, p in cell._named())}
+        dtype = xs.dtype if len(dtypes) == 1 else np.result_type(*dtypes)
         carries, structure = self._carries(state, xs.shape[1], dtype)
         for cell in self.cells if state is None else ():
             cell.begin()
@@ -117,13 +119,26 @@ class Recurrent(Module):
                     reverse=backwards,
                     checkpoint=self.checkpoint,
                 )
+                self._check_y(cell, ys)
                 carries[i] = flatten(carry)[0]
                 outs.append(ys)
             xs = outs[0] if len(outs) == 1 else concat(outs, axis=-1)
             if layer < self.num_layers - 1:
                 xs = self.dropout(xs)
-        together = stack if len(carries) > 1 else lambda leaves: expand_dims(leaves[0], 0)
+        together = stack if len(carries) > 1 else _alone
         return xs, unflatten(structure, [together(leaves) for leaves in zip(*carries, strict=True)])
+
+    def _check_y(self, cell: Cell, ys: Any) -> None:
+        """A layer needs one y of the width that it promised."""
+        name, width = type(cell).__name__, self.output_size // self.directions
+        if not isinstance(ys, Value) or len(ys.shape) != 3:
+            what = show(ys) if isinstance(ys, Value) else "None" if ys is None else type(ys).__name__
+            raise ScanError(f"the cell {name}: a layer needs a y [B, H] of each step, and its ys are {what}.")
+        if ys.shape[2] != width:
+            raise ScanError(
+                f"the cell {name}: its y is {ys.shape[2]} wide, and hidden_size is {width}. Return a y of that width, "
+                f"or give the cell an attribute output_size = {ys.shape[2]}."
+            )
 
     def reset(self, state: Any, rows: Any) -> Any:
         """The state with the rows of the batch that `rows` [B] names set back to the beginning."""
@@ -140,7 +155,7 @@ class Recurrent(Module):
         first = [flatten(cell.initial_carry(batch)) for cell in self.cells]
         structure = first[0][1]
         if state is None:
-            return [[leaf.astype(dtype) for leaf in leaves] for leaves, _ in first], structure
+            return [[x if x.dtype == dtype else x.astype(dtype) for x in leaves] for leaves, _ in first], structure
         leaves, given = flatten(state)
         if given != structure:
             names = ", ".join(paths(structure, "state"))
@@ -152,6 +167,12 @@ class Recurrent(Module):
                     f"Recurrent: {name} must be [layers * directions, B, ...] = {list(want)}, not {show(leaf)}."
                 )
         return [list(carry) for carry in zip(*(unstack(leaf) for leaf in leaves), strict=True)], structure
+
+
+def _alone(leaves: Sequence[Any]) -> Any:
+    """[B, ...] -> [1, B, ...]: a view at the same edge, since the tape sums over the axes that a value was lent."""
+    (leaf,) = leaves
+    return Tensor(leaf._data[None], leaf.edge, leaf.version) if isinstance(leaf, Tensor) else expand_dims(leaf, 0)
 
 
 def _cell_class(cell: str | type[Cell], options: dict[str, Any]) -> type[Cell]:

@@ -50,7 +50,10 @@ _matmul: Op = declare(
 
 
 def _linear_type(x: Any, w: Any, *b: Any) -> ArrayType:
-    if x.shape[-1] != w.shape[1] or any(bias.shape != w.shape[:1] for bias in b):
+    if x.shape[-1] != w.shape[1]:
+        given = f"{ArrayType(x.shape, x.dtype)}, a weight {ArrayType(w.shape, w.dtype)}"
+        raise ShapeError(f"linear: x {given}: the last sizes {x.shape[-1]} and {w.shape[1]} must be equal.")
+    if any(bias.shape != w.shape[:1] for bias in b):
         given = ", ".join(f"{ArrayType(v.shape, v.dtype)}" for v in (x, w, *b))
         raise ShapeError(f"linear: takes x [..., D], a weight [H, D] and a bias [H], not {given}.")
     return ArrayType((x.shape[0], w.shape[0]), promote(x, w, *b))
