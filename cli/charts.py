@@ -3,18 +3,11 @@
 from collections.abc import Mapping, Sequence
 from math import isfinite, log10
 
+from minigrad.svg import resample
+
 BLOCKS = " ▁▂▃▄▅▆▇█"
 MARKS = "●▲■◆○△□◇"
 SHADES = " ░▒▓█"
-
-
-def resample(values: Sequence[float], width: int) -> list[float]:
-    """At most `width` figures: means of neighbours if there are more."""
-    n = len(values)
-    if n <= width:
-        return list(values)
-    edges = [i * n // width for i in range(width + 1)]
-    return [sum(values[a:b]) / (b - a) for a, b in zip(edges, edges[1:], strict=False)]
 
 
 def spark(values: Sequence[float], width: int, top: float | None = None) -> str:
@@ -65,9 +58,15 @@ def overlay(curves: Mapping[str, Sequence[float]], width: int, height: int) -> l
     return [labels.get(i, "").rjust(margin - 1) + "│" + "".join(line).rstrip() for i, line in enumerate(grid)]
 
 
+def picked(n: int, height: int) -> list[int]:
+    """Which of n rows are shown on so many lines: the first, the last, and some in between."""
+    lines = min(n, height)
+    return [i * (n - 1) // max(lines - 1, 1) for i in range(lines)]
+
+
 def heat(rows: Sequence[Sequence[float]], width: int, height: int) -> tuple[list[str], tuple[float, float]]:
     """Figures as shades on a log scale, at most `height` lines of `width`; and the ends of the scale."""
-    taken = [rows[i * len(rows) // min(height, len(rows))] for i in range(min(height, len(rows)))]
+    taken = [rows[i] for i in picked(len(rows), height)]
     positive = [v for row in taken for v in row if v > 0 and isfinite(v)]
     if not positive:
         return [""] * len(taken), (0.0, 0.0)

@@ -6,12 +6,13 @@ from typing import Any
 import click
 
 from minigrad.errors import UsageError
-from minigrad_cli.charts import MARKS, heat, log_columns, overlay, spark
+from minigrad_cli.charts import MARKS, heat, log_columns, overlay, picked, spark
+from minigrad_cli.options import completes_run
 from minigrad_cli.words import percent
 
 
 @click.command(short_help="Pictures of a saved run.")
-@click.argument("run_folder", metavar="RUN")
+@click.argument("run_folder", metavar="RUN", shell_complete=completes_run)
 @click.option("--out", metavar="FILE.html|FILE.svg", help="Write a report instead, in one file that needs no network.")
 def plot(run_folder: str, out: str | None) -> None:
     """Loss and gradients of RUN; of all models, for the folder that `minigrad compare` made.
@@ -64,7 +65,7 @@ def _show(stories: list[Any]) -> None:
             lines, (low, high) = heat([norms for _, norms in rows], width - 8, 8)
             click.echo(f"\n‖dL/d {name}_t‖ of {story.name}: {low:.1e} ' ' to {high:.1e} '█'; time to the right")
             for i, line in enumerate(lines):
-                click.echo(f"{rows[i * len(rows) // len(lines)][0]:>7} {line}".rstrip())
+                click.echo(f"{rows[picked(len(rows), 8)[i]][0]:>7} {line}".rstrip())
             curves.setdefault(mark, rows[-1][1])
     if len(curves) == 1:
         (values,) = curves.values()

@@ -6,61 +6,29 @@ What was recorded comes from `metrics.jsonl`; gates, connectivity and alignment 
 import json
 import shlex
 from html import escape
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from minigrad_cli import svg
-from minigrad_cli.charts import resample
+from minigrad import svg
+from minigrad.story import POINTS, Story
+from minigrad.svg import limits, resample
 
-POINTS, ROWS = 400, 60
 
-
-class Story:
-    """A run's folder, read: `config`, `records`, `name`."""
-
-    def __init__(self, folder: Path) -> None:
-        from minigrad import checkpoint
-
-        self.folder, self.config = folder, checkpoint.read_config(folder)
-        self.records = checkpoint.read_metrics(folder)
-        self.name = self.config["model"]["name"]
-
-    def column(self, key: str) -> tuple[list[float], list[float]]:
-        """Steps and figures, thinned out to what a picture can show."""
-        some = [(r["step"], r[key]) for r in self.records if r.get(key) is not None]
-        if not some:
-            return [], []
-        xs, ys = zip(*some, strict=True)
-        return resample(xs, POINTS), resample(ys, POINTS)
-
-    def by_time(self) -> dict[str, list[tuple[int, list[float]]]]:
-        """For each carry leaf: (step, norms over time) of the records that have as many time steps as the last one."""
-        found: dict[str, list[tuple[int, list[float]]]] = {}
-        traced = [r for r in self.records if r.get("time_grad_norm")]
-        for name, last in (traced[-1]["time_grad_norm"] if traced else {}).items():
-            some = [(r["step"], r["time_grad_norm"].get(name, ())) for r in traced]
-            some = [(step, norms) for step, norms in some if len(norms) == len(last)]
-            found[name] = [some[i * len(some) // min(ROWS, len(some))] for i in range(min(ROWS, len(some)))]
-            found[name][-1] = some[-1]
-        return found
-
-    def command(self) -> str:
-        """How to make this run again."""
-        c = self.config
-        words = ["minigrad", "train", c["model"]["name"], "--task", c["task"]["name"]]
-        for key, value in c.items():
-            if key == "bidirectional":
-                words += ["--bidirectional"] * value
-            elif not isinstance(value, dict):
-                words += ["--set", f"loggers={value}"] if key == "loggers" else [f"--{key}", str(value)]
-        words += ["--optimizer", c["optimizer"]["name"], "--unroll", c["unroll"]["name"]]
-        for table in ("model", "task", "optimizer", "unroll"):
-            for key, value in c[table].items():
-                if key != "name":
-                    words += ["--set", f"{table}.{key}={json.dumps(value)}"]
-        return shlex.join(words)
+def command(config: dict[str, Any]) -> str:
+    """How to make this run again."""
+    words = ["minigrad", "train", config["model"]["name"], "--task", config["task"]["name"]]
+    for key, value in config.items():
+        if key == "bidirectional":
+            words += ["--bidirectional"] * value
+        elif not isinstance(value, dict):
+            words += ["--set", f"loggers={value}"] if key == "loggers" else [f"--{key}", str(value)]
+    words += ["--optimizer", config["optimizer"]["name"], "--unroll", config["unroll"]["name"]]
+    for table in ("model", "task", "optimizer", "unroll"):
+        for key, value in config[table].items():
+            if key != "name":
+                words += ["--set", f"{table}.{key}={json.dumps(value)}"]
+    return shlex.join(words)
 
 
 def figures(stories: list[Story]) -> list[str]:
@@ -89,18 +57,12 @@ def figures(stories: list[Story]) -> list[str]:
             label = f"{story.name} {name}" if several else name
             norms = rows[-1][1]
             last[label] = (range(len(norms)), norms)
-            found.append(
-                svg.heat(
-                    f"‖dL/d {name}_t‖ of {story.name} by time step and training step",
-                    [resample(r, 128) for _, r in rows],
-                    x="time step t",
-                    y="training step",
-                    span=(rows[0][0], rows[-1][0]),
-                )
-            )
+    shared = limits([norms for s in stories for rows in s.by_time().values() for _, norms in rows])
+    for story in stories:
+        found += story.heat_maps(shared)
     found.insert(3, svg.curves("‖dL/d carry_t‖ at the last training step", last, x="time step t", log=True))
     for story in stories:
-        names = list((story.records[-1].get("param_grad_norm") or {}) if story.records else {})[:6]
+        names = list((story.records[-1].get("param_grad_norm") or {}) if story.records else {})[:12]
         series = {
             n.removeprefix("recurrent."): (
                 [float(r["step"]) for r in story.records],
@@ -166,7 +128,9 @@ def html(stories: list[Story]) -> str:
             f"<tr><td>{escape(key)}</td><td>{escape(json.dumps(value))}</td></tr>"
             for key, value in story.config.items()
         )
-        parts.append(f"<h2>{escape(story.name)}</h2><p>To make this run again:</p><pre>{escape(story.command())}</pre>")
+        parts.append(
+            f"<h2>{escape(story.name)}</h2><p>To make this run again:</p><pre>{escape(command(story.config))}</pre>"
+        )
         parts.append(f"<details><summary>Configuration</summary><table>{config}</table></details>")
     page = (
         "body { color: var(--ink); background: var(--page); font: 15px/1.5 system-ui, sans-serif; max-width: 1340px;"
@@ -198,8 +162,9 @@ def picture(stories: list[Story]) -> str:
     found = figures(stories)
     height = svg.HEIGHT + 10
     inner = [f'<g transform="translate(0 {i * height})">{figure}</g>' for i, figure in enumerate(found)]
+    tall = height * len(found)
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {svg.WIDTH} {height * len(found)}" width="{svg.WIDTH}" '
-        f'height="{height * len(found)}"><style>{svg.STYLE}</style><rect width="100%" height="100%" '
+        f'<svg class="minigrad" xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {svg.WIDTH} {tall}" '
+        f'width="{svg.WIDTH}" height="{tall}"><style>{svg.STYLE}</style><rect width="100%" height="100%" '
         f'style="fill: var(--page)"/>{"".join(inner)}</svg>\n'
     )

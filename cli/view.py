@@ -9,8 +9,10 @@ from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
-from minigrad_cli.charts import log_columns, spark
+from minigrad_cli.charts import heat, log_columns, picked, spark
 from minigrad_cli.words import clock, percent
+
+MOST_ROWS, HEAT, TALL = 64, 6, 38  # rows of a heat map that are kept, and shown; lines of a terminal with room for them
 
 
 class TrainView:
@@ -23,6 +25,8 @@ class TrainView:
         self.title, self.total, self.baseline, self.first = title, total, baseline, first
         self.records: list[dict[str, Any]] = []
         self.note = ""
+        self.history: dict[str, list[list[float]]] = {}  # of the gradient by time, one row a step or several
+        self.every = 1  # steps from one such row to the next
         self.inside: dict[str, Any] = {}  # gates and singular values, which not every record has
         self._started: float | None = None
 
@@ -31,10 +35,24 @@ class TrainView:
         if self._started is None:
             self._started = record["seconds"]
         self.inside |= {k: record[k] for k in ("gates", "singular_values") if k in record}
+        self._remember(record)
         if self.records:
             newest = self.records[-1]
             self.records[-1] = {k: newest.get(k) for k in ("loss", "accuracy", "grad_norm")}
         self.records.append(record)
+
+    def _remember(self, record: dict[str, Any]) -> None:
+        """Keep the gradient by time of some steps; of fewer when they are many."""
+        if (record["step"] - self.first) % self.every:
+            return
+        for name, norms in record.get("time_grad_norm", {}).items():
+            rows = self.history.setdefault(name, [])
+            if rows and len(rows[0]) != len(norms):
+                rows.clear()
+            rows.append(norms)
+        if any(len(rows) > MOST_ROWS for rows in self.history.values()):
+            self.every *= 2
+            self.history = {name: rows[1::2] for name, rows in self.history.items()}
 
     @property
     def step(self) -> int:
@@ -85,6 +103,8 @@ class TrainView:
             )
             for line in log_columns(norms, width, height):
                 yield Text(line, style="cyan", no_wrap=True)
+        if width >= 60 and (options.max_height is None or options.max_height >= TALL):
+            yield from self._heat(width)
         if self.inside and width >= 60:
             yield Text("")
             yield Text(self._inside(), no_wrap=True, overflow="ellipsis")
@@ -93,6 +113,16 @@ class TrainView:
             yield from self._parameters(parameters, width)
         if self.note:
             yield Text(self.note, style="dim")
+
+    def _heat(self, width: int) -> Iterator[Text]:
+        """The first carry's gradient by time step, to the right, and training step, downwards."""
+        for name, rows in list(self.history.items())[:1]:
+            lines, (low, high) = heat(rows, width - 6, HEAT)
+            yield Text("")
+            yield Text(f"‖dL/d {name}_t‖ as training goes on, downwards: {low:.1e} ' ' to {high:.1e} '█'", style="bold")
+            for i, line in zip(picked(len(rows), HEAT), lines, strict=True):
+                step = self.first + (i + 1) * self.every
+                yield Text(f"{step:>5}│{line}", style="cyan", no_wrap=True)
 
     def _inside(self) -> str:
         """Gates, and the largest singular value of the recurrent weights, in one line."""
@@ -143,12 +173,17 @@ class TrainView:
 
     def _parameters(self, norms: dict[str, float], width: int) -> Iterator[Any]:
         rows = Table.grid(padding=(0, 1))
-        rows.add_column(no_wrap=True, overflow="ellipsis", max_width=max(width - 28, 12))
+        rows.add_column(no_wrap=True)
         rows.add_column(justify="right", no_wrap=True)
         rows.add_column(no_wrap=True)
         top = max(norms.values(), default=0.0) or 1.0
+        room = max(width - 28, 12)
         for name, norm in list(norms.items())[:8]:
-            rows.add_row(name, f"{norm:.3g}", "█" * round(12 * norm / top) or "▏")
+            rows.add_row(
+                name if len(name) <= room else f"…{name[1 - room :]}",
+                f"{norm:.3g}",
+                "█" * round(12 * norm / top) or "▏",
+            )
         if len(norms) > 8:
             rows.add_row(f"and {len(norms) - 8} more", "", "")
         yield Text("gradient norm by parameter", style="bold")

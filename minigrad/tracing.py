@@ -1,6 +1,6 @@
 """`mg.trace`: what a scan's carries and their gradients were at every step.
 
-Imports `values`. (Not called `trace.py`: `mg.trace` is a function.)
+Imports `svg` and `values`. (Not called `trace.py`: `mg.trace` is a function.)
 """
 
 import threading
@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from minigrad import svg
 from minigrad.values import Tensor
 
 Array = np.ndarray[Any, Any]
@@ -39,6 +40,23 @@ class ScanTrace:
         self.carry_grad_norm = [np.full(shape, np.nan) for shape in shapes]
         self.compiled = False
 
+    def __repr__(self) -> str:
+        steps, batch = self.carry_norm[0].shape if self.carry_norm else (0, 0)
+        how = "compiled" if self.compiled else "step by step"
+        return f"ScanTrace(T = {steps}, B = {batch}, {len(self.carry_norm)} carry leaves, {how})"
+
+    def curves(self, title: str) -> str:
+        """‖carry_t‖ and ‖dL/d carry_t‖ over the batch, as a picture."""
+        series = {}
+        for what, leaves in (("carry", self.carry_norm), ("gradient", self.carry_grad_norm)):
+            for i, norms in enumerate(leaves):
+                total = np.sqrt(np.square(norms).sum(axis=1)).tolist()
+                series[f"{what} {i}" if len(leaves) > 1 else what] = (range(len(total)), total)
+        return svg.curves(title, series, x="time step t", log=True)
+
+    def _repr_html_(self) -> str:
+        return svg.page(self.curves(repr(self)))
+
     def note_carry(self, t: int, carry: list[Tensor]) -> None:
         """Keep the norms of step t's carry."""
         for norms, leaf in zip(self.carry_norm, carry, strict=True):
@@ -64,6 +82,12 @@ class Trace:
 
     def __init__(self) -> None:
         self.scans: list[ScanTrace] = []
+
+    def __repr__(self) -> str:
+        return f"Trace({self.scans})"
+
+    def _repr_html_(self) -> str:
+        return svg.page(*(scan.curves(f"scan {i}: {scan}") for i, scan in enumerate(self.scans)))
 
 
 class _Tracing(threading.local):

@@ -5,11 +5,13 @@ Imports the floors below, `mode` and `tape`. (Not called `tensor.py`: `mg.tensor
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from html import escape
 from typing import Any, Self
 
 import numpy as np
 
 from minigrad import device as devices
+from minigrad import svg
 from minigrad.arraytype import ArrayType, is_floating, show
 from minigrad.core import OPS
 from minigrad.errors import DtypeError, GradientError, MutationError, ShapeError
@@ -19,6 +21,7 @@ from minigrad.tape import Edge, Leaf, walk_back
 from minigrad.tree import tree_map
 
 Array = np.ndarray[Any, Any]
+READABLE = 64  # numbers that a reader still takes in
 
 
 class Tensor(Operators):
@@ -150,6 +153,11 @@ class Tensor(Operators):
             )
 
     def __bool__(self) -> bool:
+        if self.size != 1:
+            raise ShapeError(
+                f"`if` and bool() take one element, and {show(self)} has {self.size}. To choose element by element use "
+                "mg.where(condition, a, b); to ask about all of them, mg.any or mg.all."
+            )
         return bool(self.item())
 
     def __int__(self) -> int:
@@ -165,6 +173,16 @@ class Tensor(Operators):
         text = np.array2string(self._data, separator=", ", prefix="tensor(")
         dtype = "" if self.dtype in (np.float32, np.int64, np.bool_) else f", dtype={self.dtype}"
         return f"tensor({text}{dtype}{', requires_grad=True' if self.requires_grad else ''})"
+
+    def _repr_html_(self) -> str:
+        """In a notebook: the type, and a heat map of a matrix or a curve of a vector that is too long to read."""
+        about = f"{show(self)}{', requires_grad=True' if self.requires_grad else ''}"
+        if self.size <= READABLE or self.ndim not in (1, 2) or self.dtype.kind not in "fiu":
+            return f"<pre>{escape(repr(self))}</pre><code>{about}</code>"
+        if self.ndim == 1:
+            return svg.page(svg.curves(about, {"": (range(self.size), self._data.tolist())}, x="index"))
+        thin = [svg.resample(row, 128) for row in self._data[:: -(-len(self) // 64)].tolist()]
+        return svg.page(svg.heat(about, thin, x="axis 1", y="axis 0", span=(0, len(self)), log=False))
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Tensor":
         copied = type(self).__new__(type(self))
@@ -212,6 +230,7 @@ class Tensor(Operators):
             raise GradientError(
                 f"backward() from {show(self)} needs a cotangent of that shape: y.backward(g), or y.sum().backward()."
             )
+        g = g._data if isinstance(g, Tensor) else g
         cotangent = np.ones(self.shape, self.dtype) if g is None else np.array(g, dtype=self.dtype)
         if cotangent.shape != self.shape:
             raise ShapeError(f"backward(g): g has shape {list(cotangent.shape)}, the value {list(self.shape)}.")

@@ -3,19 +3,23 @@
 import json
 import re
 import shlex
+import shutil
+import subprocess
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import minigrad as mg
+from minigrad import svg
 from minigrad.connectivity import connectivity
 from minigrad.gates import gate_values, openness
-from minigrad_cli import svg
+from minigrad.story import Story
 from minigrad_cli.charts import heat, overlay
 from minigrad_cli.main import run
-from minigrad_cli.report import Story
+from minigrad_cli.report import command
 
 TINY = ["--hidden", "6", "--batch", "4", "--length", "3", "--progress", "none"]
 
@@ -92,7 +96,7 @@ def test_a_report_is_one_file_of_what_was_recorded(compared: Path, capsys: pytes
 
 def test_the_command_of_a_report_makes_the_same_run(compared: Path, capsys: pytest.CaptureFixture[str]) -> None:
     story = Story(compared / "lstm")
-    assert run([*shlex.split(story.command())[1:], "--dry-run", "--json"]) == 0
+    assert run([*shlex.split(command(story.config))[1:], "--dry-run", "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == story.config
 
 
@@ -152,3 +156,25 @@ def test_pictures_put_figures_where_they_belong() -> None:
     assert "a&lt;b" in text
     assert svg.curves("t", {"a": ([], [])}, x="x") == ""
     assert svg.heat("t", [[0.0, 0.0]], x="x", y="y", span=(0, 1)) == ""
+
+
+@pytest.mark.skipif(shutil.which("chromium") is None, reason="needs Chromium")
+def test_a_browser_draws_the_report_in_light_and_dark(compared: Path) -> None:
+    assert run(["plot", str(compared), "--out", "all.html"]) == 0
+    shots = []
+    for theme in ((), ("--force-dark-mode", "--blink-settings=preferredColorScheme=0")):
+        options = ["--headless", "--no-sandbox", "--disable-gpu", "--window-size=1400,1800", *theme]
+        name = f"{len(shots)}.png"
+        page = Path("all.html").resolve().as_uri()
+        subprocess.run(
+            ["chromium", *options, f"--screenshot={name}", page], check=True, capture_output=True, timeout=120
+        )
+        shots.append(np.asarray(Image.open(name).convert("L"), dtype=float))
+    light, dark = shots
+    assert light[5, 5] > 240  # the page's own ground
+    assert dark[5, 5] < 60
+    for image, ground in ((light, light[5, 5]), (dark, dark[5, 5])):
+        drawn = np.abs(image - ground) > 30
+        assert 0.02 < drawn.mean() < 0.6  # curves, heat maps and text, not an empty page
+        assert drawn[:900].any()
+        assert drawn[900:].any()

@@ -2,7 +2,7 @@
 own dashes and its name at the end of it, so that nothing is said by colour alone.
 
 No library draws these: one file without scripts or network, whose colours a style sheet can turn over, is some hundred
-lines; the well-kept plotting libraries weigh tens of megabytes and fix the colours.
+lines; the well-kept plotting libraries weigh tens of megabytes and fix the colours. Imports nothing of minigrad.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,15 +13,15 @@ WIDTH, HEIGHT = 660, 240
 LEFT, RIGHT, TOP, BOTTOM = 56, 110, 26, 34
 DASHES = ("", "6 3", "2 3", "8 3 2 3", "1 2", "10 4")
 STYLE = """
-:root { --ink: #1b1f24; --faint: #d5d9de; --page: #ffffff; --c0: #0b62c4; --c1: #c2410c; --c2: #15803d; --c3: #7e22ce;
-  --c4: #0e7490; --c5: #a16207; }
-@media (prefers-color-scheme: dark) { :root { --ink: #e6e9ec; --faint: #3a4048; --page: #14171a; --c0: #6cb2ff;
-  --c1: #ff9b6b; --c2: #6fdc8c; --c3: #d3a0ff; --c4: #5fd4e8; --c5: #f0c75e; } }
-svg text { fill: var(--ink); font: 12px system-ui, sans-serif; }
-svg .title { font-weight: 600; font-size: 13px; }
-svg .grid { stroke: var(--faint); stroke-width: 1; }
-svg .frame { stroke: var(--ink); stroke-width: 1; fill: none; }
-svg .curve { fill: none; stroke-width: 1.8; }
+:root, .minigrad { --ink: #1b1f24; --faint: #d5d9de; --page: #ffffff;
+  --c0: #0b62c4; --c1: #c2410c; --c2: #15803d; --c3: #7e22ce; --c4: #0e7490; --c5: #a16207; }
+@media (prefers-color-scheme: dark) { :root, .minigrad { --ink: #e6e9ec; --faint: #3a4048; --page: #14171a;
+  --c0: #6cb2ff; --c1: #ff9b6b; --c2: #6fdc8c; --c3: #d3a0ff; --c4: #5fd4e8; --c5: #f0c75e; } }
+.minigrad text { fill: var(--ink); font: 12px system-ui, sans-serif; }
+.minigrad .title { font-weight: 600; font-size: 13px; }
+.minigrad .grid { stroke: var(--faint); stroke-width: 1; }
+.minigrad .frame { stroke: var(--ink); stroke-width: 1; fill: none; }
+.minigrad .curve { fill: none; stroke-width: 1.8; }
 """
 # Dark to light, perceptually even (the endpoints and thirds of viridis).
 RAMP = ((68, 1, 84), (49, 104, 142), (53, 183, 121), (253, 231, 37))
@@ -33,6 +33,20 @@ def shade(share: float) -> str:
     i = min(int(at), len(RAMP) - 2)
     mixed = (round(a + (b - a) * (at - i)) for a, b in zip(RAMP[i], RAMP[i + 1], strict=True))
     return "#" + "".join(f"{c:02x}" for c in mixed)
+
+
+def resample(values: Sequence[float], width: int) -> list[float]:
+    """At most `width` figures: means of neighbours if there are more."""
+    n = len(values)
+    if n <= width:
+        return list(values)
+    edges = [i * n // width for i in range(width + 1)]
+    return [sum(values[a:b]) / (b - a) for a, b in zip(edges, edges[1:], strict=False)]
+
+
+def page(*parts: str) -> str:
+    """A piece of HTML with pictures in it, as a notebook shows it."""
+    return f'<div class="minigrad"><style>{STYLE}</style>{"".join(parts)}</div>'
 
 
 class Axis:
@@ -101,16 +115,24 @@ def curves(
     return _whole(parts, title)
 
 
+def limits(rows: Sequence[Sequence[float]], log: bool = True) -> tuple[float, float] | None:
+    """The smallest and the largest figure that a picture can show."""
+    shown = [v for row in rows for v in row if isfinite(v) and (v > 0 or not log)]
+    return (min(shown), max(shown)) if shown else None
+
+
 def heat(title: str, rows: Sequence[Sequence[float]], *, x: str, y: str, span: tuple[float, float], log: bool = True,
-         labels: tuple[str, str] | None = None) -> str:  # fmt: skip
+         labels: tuple[str, str] | None = None, scale: tuple[float, float] | None = None) -> str:  # fmt: skip
     """A cell a figure, the first row at the top; `span`: what the first and the last row stand for.
+
+    scale: the figures of the darkest and the lightest colour, for pictures that are compared.
 
     labels: a character for each column and each row, instead of axes with figures.
     """
-    positive = [v for row in rows for v in row if isfinite(v) and (v > 0 or not log)]
-    if not positive:
+    found = limits(rows, log)
+    if found is None:
         return ""
-    low, high = min(positive), max(positive)
+    low, high = scale or found
     n, m = len(rows), len(rows[0])
     wide, tall = (WIDTH - RIGHT - LEFT) / m, (HEIGHT - TOP - BOTTOM) / n
     across = Axis(0, m, LEFT, WIDTH - RIGHT)
@@ -162,6 +184,7 @@ def _frame(title: str, x: str, across: Axis | None, up: Axis | None, y: str = ""
 
 def _whole(parts: list[str], title: str) -> str:
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" height="{HEIGHT}" '
+        f'<svg class="minigrad" xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" '
+        f'height="{HEIGHT}" '
         f'role="img" aria-label="{escape(title)}">{"".join(parts)}</svg>'
     )
