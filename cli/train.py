@@ -3,14 +3,14 @@
 import json
 import signal
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import click
 
 from minigrad.errors import DivergedError, MinigradError, UsageError
-from minigrad_cli.options import given_options, run_options
+from minigrad_cli.options import completes, completes_run, given_options, run_options
 from minigrad_cli.words import bits, clock, percent
 
 EXIT_INTERRUPTED = 130
@@ -18,10 +18,12 @@ FIXED = ("hidden", "layers", "bidirectional", "length", "seed", "device", "optim
 
 
 @click.command(short_help="Train a model on a task.")
-@click.argument("model", required=False)
+@click.argument("model", required=False, shell_complete=completes("models"))
 @run_options
 @click.option("--out", help="Folder of the new run.  [runs/MODEL-TASK-N]")
-@click.option("--resume", metavar="RUN", help="Go on with a run; needs no model and no task.")
+@click.option(
+    "--resume", metavar="RUN", shell_complete=completes_run, help="Go on with a run; needs no model, no task."
+)
 @click.option("--dry-run", is_flag=True, help="Print the resolved configuration and write nothing.")
 def train(
     model: str | None,
@@ -130,7 +132,7 @@ def _train(config: dict[str, Any], *, resume: str | None, out: str | None, progr
     listen(shown)
     shown.note(f"{title}: {sum(p.size for p in run.model.parameters()):,} parameters, run {run.folder}")
     error: MinigradError | None = None
-    with stop_on_signal() as stop:
+    with stop_on_signal() as stop, _forgotten_if_empty(run, resume is None):
         try:
             with shown.running():
                 for record in run.records(stop):
@@ -143,6 +145,20 @@ def _train(config: dict[str, Any], *, resume: str | None, out: str | None, progr
     if error is not None:
         raise error
     return EXIT_INTERRUPTED if run.status == "interrupted" else 0
+
+
+@contextmanager
+def _forgotten_if_empty(run: Any, new: bool) -> Iterator[None]:
+    """Take away the folder of a new run that failed before its first step: there is nothing to go on with."""
+    try:
+        yield
+    except BaseException:
+        if new and run.step == 0:
+            for name in ("config.toml", "metrics.jsonl"):  # ours alone: the folder may have been there before
+                (run.folder / name).unlink(missing_ok=True)
+            with suppress(OSError):
+                run.folder.rmdir()
+        raise
 
 
 def listen(shown: Any) -> None:

@@ -26,6 +26,7 @@ def new_folder(out: str | None, name: str) -> Path:
     Raises:
         UsageError: if it holds a run already, or cannot be made.
     """
+    name = name.replace(":", "-")  # of a plugin that was named with its distribution
     if out is None:
         n = 1
         while (Path("runs") / f"{name}-{n}").exists():
@@ -43,6 +44,13 @@ def new_folder(out: str | None, name: str) -> Path:
     except OSError as error:
         raise UsageError(f"cannot write a run to {out}: {error.strerror}. Name another folder with --out.") from None
     return folder
+
+
+def clear_halves(folder: Path) -> None:
+    """Remove what a killed process had begun to write."""
+    for name in (CONFIG, METRICS, CHECKPOINT):
+        for half in folder.glob(f".{name}.*"):
+            half.unlink(missing_ok=True)
 
 
 def write_config(folder: Path, config: Table) -> None:

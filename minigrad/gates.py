@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from minigrad.compiled import traced
+from minigrad.errors import MinigradError
 from minigrad.ir.graph import Variable
 from minigrad.recurrence import Steps
 
@@ -38,8 +39,15 @@ def gate_values(cell: Any, xs: Any) -> dict[str, Array]:
 
 
 def openness(cell: Any, xs: Any) -> dict[str, tuple[Array, Array]]:
-    """For each gate its mean [T], and the share [T] of its units that are wide open or shut, above .9 or below .1."""
+    """For each gate its mean [T], and the share [T] of its units that are wide open or shut, above .9 or below .1.
+
+    A cell that cannot be traced, and so runs step by step, shows none.
+    """
+    try:
+        gates = gate_values(cell, xs)
+    except (MinigradError, TypeError):
+        return {}
     return {
         name: (values.mean(axis=(1, 2)), ((values > OPEN) | (values < SHUT)).mean(axis=(1, 2)))
-        for name, values in gate_values(cell, xs).items()
+        for name, values in gates.items()
     }

@@ -22,6 +22,7 @@ from minigrad.mode import no_grad
 from minigrad.models import build_model, check_fits, check_memory
 from minigrad.nn.cell import Cell
 from minigrad.objective import is_solved, make_loss, measure_accuracy
+from minigrad.story import Story
 from minigrad.tracing import trace
 from minigrad.tree import flatten, tree_map, unflatten
 
@@ -37,6 +38,7 @@ class Run:
 
     def __init__(self, config: Table, folder: Path | None) -> None:
         self.config, self.folder = config, folder
+        self.home = folder  # where its records are, for whoever looks at it
         random.seed(config["seed"])
         self.rng = np.random.default_rng(config["seed"])
         self.task = make_task(registry.load("tasks", config["task"]["name"]), config)
@@ -59,6 +61,11 @@ class Run:
         self.best, self.best_step = float("inf"), 0
         self.solved = False
         self.status = "finished"
+
+    def _repr_html_(self) -> str:
+        if self.home is not None and self.step:
+            return Story(self.home)._repr_html_()
+        return f"<p>a run of {self.config['model']['name']} on {self.config['task']['name']}, step {self.step}</p>"
 
     # --- going on from a checkpoint ---
 
@@ -86,6 +93,7 @@ class Run:
     def restore(self) -> bool:
         """Go on from the folder's checkpoint; False if there is none yet."""
         assert self.folder is not None
+        checkpoint.clear_halves(self.folder)
         found = checkpoint.read(self.folder)
         if found is None:
             checkpoint.cut_metrics(self.folder, 0)
@@ -294,7 +302,7 @@ def trained(folder: str | Path, **changes: Any) -> Run:
     run = Run({**config, **changes}, None)
     run.model.load_state_dict(_part(found[0], "model."))
     run.model.eval()
-    run.step = found[1]["step"]
+    run.step, run.home = found[1]["step"], Path(folder)
     return run
 
 
