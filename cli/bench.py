@@ -21,6 +21,10 @@ def bench(cells: tuple[str, ...], shape: str, threads: int, seconds: float, as_j
     """Milliseconds of a forward and a backward, float32; each library in a process of its own, one after the other.
 
     A peer that is not installed is left out. Only the ratio of two figures means something: machines are shared.
+
+    \b
+    minigrad bench
+    minigrad bench --cell lstm --shape 20,32,10,64 --threads 2
     """
     from importlib.util import find_spec
 

@@ -7,12 +7,21 @@ import click
 
 @click.group()
 def cache() -> None:
-    """The folder of compiled kernels."""
+    """The folder of compiled kernels.
+
+    \b
+    minigrad cache path
+    minigrad cache clear
+    """
 
 
 @cache.command()
 def clear() -> None:
-    """Delete all compiled kernels; they are made again when needed."""
+    """Delete all compiled kernels; they are made again when needed.
+
+    \b
+    minigrad cache clear
+    """
     from minigrad.files import cache_folder
 
     folder = cache_folder() / "kernels"
@@ -25,7 +34,11 @@ def clear() -> None:
 
 @cache.command()
 def path() -> None:
-    """Print where it is."""
+    """Print where it is.
+
+    \b
+    du -sh "$(minigrad cache path)"
+    """
     from minigrad.files import cache_folder
 
     click.echo(cache_folder() / "kernels")

@@ -8,12 +8,12 @@ from typing import Any
 import click
 
 from minigrad.errors import DivergedError, UsageError
-from minigrad_cli.options import given_options, run_options
+from minigrad_cli.options import completes, given_options, run_options
 from minigrad_cli.words import clock, percent
 
 
 @click.command(short_help="Several models on one task, side by side.")
-@click.argument("models", nargs=-1, required=True, metavar="MODEL MODEL…")
+@click.argument("models", nargs=-1, required=True, metavar="MODEL MODEL…", shell_complete=completes("models"))
 @run_options
 @click.option("--out", help="Folder of the new runs, one in it for each model.  [runs/compare-TASK-N]")
 def compare(

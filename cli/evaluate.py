@@ -8,11 +8,12 @@ from typing import Any
 import click
 
 from minigrad.errors import UsageError
+from minigrad_cli.options import completes_run
 from minigrad_cli.words import bits, percent
 
 
 @click.command("eval", short_help="Loss and accuracy of a saved run.")
-@click.argument("run_folder", metavar="RUN")
+@click.argument("run_folder", metavar="RUN", shell_complete=completes_run)
 @click.option("--length", type=int, help="Evaluate at another length than trained.")
 @click.option("--batches", type=click.IntRange(1), default=20, show_default=True, help="Batches to average over.")
 @click.option("--beam", type=click.IntRange(1), help="Search the answers with that many beams (seq2seq).")

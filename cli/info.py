@@ -11,7 +11,12 @@ import click
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 def info(as_json: bool) -> None:
-    """Versions, threads, cache and devices."""
+    """Versions, threads, cache and devices.
+
+    \b
+    minigrad info
+    minigrad info --json
+    """
     from minigrad import __version__, device, threads
     from minigrad.files import cache_folder
 

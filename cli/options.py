@@ -4,10 +4,28 @@ from collections.abc import Callable
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
+
+
+def completes(*kinds: str) -> Callable[..., list[str]]:
+    """For a shell that completes: the installed names of these kinds, read without an import."""
+
+    def names(_context: Any, _parameter: Any, begun: str) -> list[str]:
+        from minigrad import registry
+
+        return sorted({name for kind in kinds for name in registry.names(kind) if name.startswith(begun)})
+
+    return names
+
+
+def completes_run(_context: Any, _parameter: Any, begun: str) -> list[CompletionItem]:
+    """For a shell that completes: a run is a folder."""
+    return [CompletionItem(begun, type="dir")]
+
 
 PROGRESS = ("auto", "bar", "lines", "none")
 RUN = [
-    click.option("--task", help="What to learn; `minigrad tasks` lists them."),
+    click.option("--task", help="What to learn; `minigrad tasks` lists them.", shell_complete=completes("tasks")),
     click.option("--steps", type=int, help="Run that many steps, no fewer. Without it: until solved."),
     click.option("--batch", type=int, help="Sequences a step.  [32]"),
     click.option("--length", type=int, help="The task's own length."),
@@ -18,7 +36,7 @@ RUN = [
     click.option("--optimizer", help="sgd, rmsprop, adam or adamw.  [adam]"),
     click.option("--clip", type=float, help="Largest gradient norm.  [1]"),
     click.option("--seed", type=int, help="Of weights and data.  [0]"),
-    click.option("--unroll", help="How far a gradient goes back in time.  [full]"),
+    click.option("--unroll", help="How far a gradient goes back in time.  [full]", shell_complete=completes("unrolls")),
     click.option("--window", type=int, metavar="K", help="Steps that a gradient goes back; with --unroll tbptt."),
     click.option("--patience", type=int, metavar="N", help="Stop after N steps without a better loss."),
     click.option("--device", help="Where to compute: cpu."),

@@ -13,7 +13,12 @@ from minigrad_cli.words import percent
 @click.argument("folder", default="runs")
 @click.option("--json", "as_json", is_flag=True, help="One JSON array on stdout.")
 def runs(folder: str, as_json: bool) -> None:
-    """List the runs in FOLDER, `runs` if none is named, the newest last."""
+    """List the runs in FOLDER, `runs` if none is named, the newest last.
+
+    \b
+    minigrad runs
+    minigrad runs runs/compare-adding-1 --json
+    """
     found = sorted(Path(folder).rglob("config.toml"), key=lambda path: path.stat().st_mtime)
     rows = [row for path in found if (row := _read(path.parent)) is not None]
     if as_json:
