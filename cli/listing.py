@@ -28,14 +28,22 @@ def _list(kinds: tuple[str, ...], as_json: bool) -> None:
 @click.command()
 @JSON
 def models(as_json: bool) -> None:
-    """List the models that `minigrad train` takes; every cell is one."""
+    """List the models that `minigrad train` takes; every cell is one.
+
+    \b
+    minigrad models
+    """
     _list(("cells", "models"), as_json)
 
 
 @click.command()
 @JSON
 def tasks(as_json: bool) -> None:
-    """List the tasks that `minigrad train --task` takes."""
+    """List the tasks that `minigrad train --task` takes.
+
+    \b
+    minigrad tasks
+    """
     _list(("tasks",), as_json)
 
 
@@ -46,6 +54,10 @@ def plugins(as_json: bool, load_them: bool) -> int:
     """List every plugin and where it comes from; import none unless asked to.
 
     Exit code 4 if --load, or MINIGRAD_STRICT_PLUGINS=1, finds a broken one.
+
+    \b
+    minigrad plugins
+    minigrad plugins --load
     """
     import os
 
@@ -53,12 +65,14 @@ def plugins(as_json: bool, load_them: bool) -> int:
     rows, broken = [], False
     for kind in registry.KINDS:
         for entry in registry.entries(kind):
-            state, reason = ("listed", "")
+            state, reason = _known(entry)
             if load_them or strict:
-                state, reason = _try(entry.kind, entry.name)
-            broken = broken or state == "broken"
-            rows.append((entry.name, entry.kind, entry.distribution, entry.version, state, reason))
-    header = ("name", "kind", "distribution", "version", "state", "reason")
+                loaded = (state, reason) if state == "broken" else _try(entry)
+                state, reason = loaded if state == "listed" or loaded[0] == "broken" else (state, reason)
+                broken = broken or state == "broken"
+            api = registry.declared_api(entry) or str(registry.API)
+            rows.append((entry.name, kind, entry.distribution, entry.version, api, state, reason))
+    header = ("name", "kind", "distribution", "version", "api", "state", "reason")
     if as_json:
         click.echo(json.dumps([dict(zip(header, row, strict=True)) for row in rows]))
     else:
@@ -66,7 +80,18 @@ def plugins(as_json: bool, load_them: bool) -> int:
     return 4 if broken else 0
 
 
-def _try(kind: str, name: str) -> tuple[str, str]:
+def _known(entry: registry.Entry) -> tuple[str, str]:
+    """What metadata alone says of a plugin: state and reason."""
+    if not registry.NAME.fullmatch(entry.name):
+        return "broken", "a name is made of letters, digits, '.', '_' and '-'"
+    among = ("cells", "models") if entry.kind in ("cells", "models") else (entry.kind,)
+    others = [e for kind in among for e in registry.entries(kind) if e.name == entry.name and e != entry]
+    if others:
+        return "claimed twice", f"{entry.distribution}:{entry.name} is this one; also by {others[0].distribution}"
+    return "listed", ""
+
+
+def _try(entry: registry.Entry) -> tuple[str, str]:
     """Load a plugin; what it prints while it is imported goes nowhere."""
     import contextlib
     import io
@@ -74,8 +99,8 @@ def _try(kind: str, name: str) -> tuple[str, str]:
     from minigrad.errors import MinigradError
 
     try:
-        with contextlib.redirect_stdout(io.StringIO()):
-            registry.load(kind, name)
+        with contextlib.redirect_stderr(io.StringIO()):
+            registry.load_entry(entry)
     except MinigradError as error:
         return "broken", str(error)
     return "loaded", ""

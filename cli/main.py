@@ -22,13 +22,14 @@ COMMANDS = {
     "explain": ("explain", "How a gradient goes back through time, computed in front of you, a step at a time."),
     "runs": ("runs", "List saved runs."),
     "plot": ("plot", "Pictures of a saved run, in the terminal or as a page."),
-    "check": ("checking", "Run the conformance checks on a cell, a model, a task or an unroll."),
+    "check": ("checking", "Run the conformance checks on a cell, model, task, unroll or logger."),
     "plugin": ("plugin", "`plugin new NAME --kind cell|task|…` writes a project of your own."),
     "models": ("listing", "List the models, importing none."),
     "tasks": ("listing", "List the tasks, importing none."),
     "plugins": ("listing", "List every plugin and where it comes from."),
     "bench": ("bench", "Speed against the peers that are installed."),
     "info": ("info", "Versions, threads, cache and devices."),
+    "completion": ("completion", "Lines for your shell that complete commands and names."),
     "cache": ("cache", "Where compiled kernels are; `cache clear` deletes them."),
 }
 
@@ -51,12 +52,7 @@ class Group(click.Group):
             return getattr(module, {"eval": "evaluate"}.get(cmd_name, cmd_name))
         if cmd_name not in registry.names("commands"):
             return None
-        command = registry.load("commands", cmd_name)
-        if not isinstance(command, click.Command):
-            from minigrad.errors import PluginError
-
-            raise PluginError(f"the command {registry.find('commands', cmd_name)} is not a click command.")
-        return command
+        return registry.load("commands", cmd_name)
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
         """Find a command, or name the nearest one."""
@@ -89,7 +85,7 @@ def cli() -> None:
     """Recurrent networks that are learned, and seen learning.
 
     \b
-    minigrad train lstm --task copy         train, and watch the gradient go back through time
+    minigrad train lstm --task copy      watch the gradient go back through time
     minigrad train gru --task adding --steps 2000 --length 100
     minigrad train lstm --task charlm --set text=book.txt
     """
@@ -97,8 +93,8 @@ def cli() -> None:
         from minigrad import registry
 
         for kind in registry.KINDS:
-            for name in registry.names(kind):
-                registry.load(kind if kind != "models" or name not in registry.names("cells") else "cells", name)
+            for entry in registry.entries(kind):
+                registry.load_entry(registry.find(kind, entry.name))
 
 
 def main() -> None:

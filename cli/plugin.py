@@ -22,7 +22,11 @@ USES = {
 
 @click.group()
 def plugin() -> None:
-    """Plugins of your own."""
+    """Plugins of your own.
+
+    \b
+    minigrad plugin new leaky --kind cell
+    """
 
 
 @plugin.command(short_help="Write an installable project with a plugin in it.")

@@ -5,6 +5,7 @@ lists plugins stays quick. Submodules are `mg.nn mg.optim mg.registry mg.check`.
 """
 
 import importlib
+import warnings
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
@@ -19,11 +20,15 @@ if TYPE_CHECKING:
     from minigrad.api import *  # noqa: F403
 
 __version__ = "0.1.0"
+RENAMED: dict[str, str] = {}  # old names, which go on working for a release, and what they are called now
 
 
 def __getattr__(name: str) -> Any:
     if name.startswith("__"):
         raise AttributeError(name)
+    if name in RENAMED:
+        warnings.warn(f"mg.{name} is now mg.{RENAMED[name]}", DeprecationWarning, stacklevel=2)
+        return __getattr__(RENAMED[name])
     if find_spec(f"minigrad.{name}"):  # a file; none has the name of a function
         return importlib.import_module(f"minigrad.{name}")
     api = importlib.import_module("minigrad.api")

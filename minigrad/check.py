@@ -1,5 +1,5 @@
-"""What a plugin's author checks with: gradients against finite differences, and cells, models, tasks and unrolls
-against what the rest of minigrad expects of them.
+"""What a plugin's author checks with: gradients against finite differences, and cells, models, tasks, unrolls
+and loggers against what the rest of minigrad expects of them.
 
 Imports `gradcheck`, `conformance` and the library below them.
 """
@@ -7,13 +7,13 @@ Imports `gradcheck`, `conformance` and the library below them.
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from minigrad.conformance import CellReport, check_cell, check_model, check_task, check_unroll
+from minigrad.conformance import CellReport, check_cell, check_logger, check_model, check_task, check_unroll
 from minigrad.conformance.cells import CHECKS
 from minigrad.conformance.report import run_one
 from minigrad.gradcheck import Report, check_grads
 
 __all__ = [
-    "CellReport", "Report", "check_cell", "check_grads", "check_model", "check_task", "check_unroll",
+    "CellReport", "Report", "check_cell", "check_grads", "check_logger", "check_model", "check_task", "check_unroll",
     "parametrize_with_checks",
 ]  # fmt: skip
 

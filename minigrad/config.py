@@ -80,8 +80,8 @@ def known_options(model: str, task: str, optimizer: str, unroll: str) -> dict[st
     """For each table the keys that its plugin takes, with their types."""
     from minigrad import optim
 
-    is_cell = model in registry.names("cells")
-    target = registry.load("cells" if is_cell else "models", model)
+    is_cell = registry.find("models", model).kind == "cells"
+    target = registry.load("models", model)
     skip = ("input_size", "hidden_size") if is_cell else ("task", *MODEL_KEYS)
     return {
         "model": _signature(target, skip) | ({"dropout": float} if is_cell else {}),

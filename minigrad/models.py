@@ -40,7 +40,7 @@ class SequenceModel(nn.Module):
 def build_model(config: Table, task: Any) -> nn.Module:
     """The model that a configuration names: a cell with a readout, or what a model plugin builds."""
     name = config["model"]["name"]
-    if name in registry.names("cells"):
+    if registry.find("models", name).kind == "cells":
         return SequenceModel(name, task, config)
     build = registry.load("models", name)
     options = {k: v for k, v in config["model"].items() if k != "name"}
@@ -55,7 +55,7 @@ def check_fits(config: Table, task: Any, model: Any) -> None:
         remedy = "Leave out --bidirectional." if config["bidirectional"] else "For attention say --set causal=true."
         raise UsageError(f"{about} asks at each step for what comes next, and {name} here reads ahead: it would see "
                          f"the answer. {remedy}")  # fmt: skip
-    if config["bidirectional"] and name not in registry.names("cells"):
+    if config["bidirectional"] and registry.find("models", name).kind != "cells":
         if "bidirectional" not in inspect.signature(registry.load("models", name)).parameters:
             raise UsageError(f"the model {name} has no directions: leave out --bidirectional.")
 

@@ -18,6 +18,7 @@ from minigrad.ops.elementwise import clip
 from minigrad.values import Tensor
 
 Array = np.ndarray[Any, Any]
+__all__ = ["SGD", "Adam", "AdamW", "RMSprop", "add_grad_noise", "clip_grad_norm", "clip_grad_value"]
 
 
 class Optimizer:

@@ -1,17 +1,38 @@
 """Plugins by name, through entry points. Listing reads metadata and imports nothing; loading imports one object.
 
-Imports `errors` only.
+Imports `errors` only. `NAME`, or `DISTRIBUTION:NAME` where two distributions claim a name.
 """
 
 import os
+import re
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
 from typing import Any
 
 from minigrad.errors import PluginError, UsageError, did_you_mean
 
 KINDS = ("cells", "models", "tasks", "unrolls", "commands", "loggers")
 OURS = "minigrad"
+API = 1  # the contract of docs/plugins: a plugin's file says `minigrad_api = 1`, and means it by saying nothing
+IMPORT_SECONDS = 60.0  # that a plugin may take to be imported
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+# What an object of each kind must have, so that the fault is told here and not where it is first missed.
+NEEDS: dict[str, Callable[[Any], bool]] = {
+    "cells": lambda x: isinstance(x, type) and hasattr(x, "step") and hasattr(x, "initial_carry"),
+    "models": callable,
+    "tasks": callable,
+    "unrolls": callable,
+    "commands": lambda x: hasattr(x, "main") and hasattr(x, "invoke"),
+    "loggers": callable,
+}
+WANTED = {"cells": "a mg.nn.Cell class", "commands": "a click command"}
 
 
 @dataclass(frozen=True)
@@ -28,11 +49,21 @@ class Entry:
     def __str__(self) -> str:
         return f"{self.name!r} of {self.distribution} {self.version} ({self.target})"
 
+    @property
+    def called(self) -> str:
+        """What it is: `the cell 'mine' of my-package 1.0 (my_package:Mine)`."""
+        return f"the {self.kind.removesuffix('s')} {self}"
+
 
 def entries(kind: str) -> list[Entry]:
     """Every admitted entry of a kind, in the order of names; a distribution that is listed twice counts once."""
     _check(kind)
-    admitted = os.environ.get("MINIGRAD_PLUGINS")
+    return _entries(kind, os.environ.get("MINIGRAD_PLUGINS"), _stamp())
+
+
+@cache
+def _entries(kind: str, admitted: str | None, _stamp: Any) -> list[Entry]:
+    """The same, read once: the metadata of a hundred packages take a tenth of a second."""
     allowed = None if admitted is None else {_normal(d) for d in admitted.split(",") if d.strip()} | {OURS}
     found: dict[tuple[str, str, str], Entry] = {}
     for point in entry_points(group=f"minigrad.{kind}"):
@@ -46,28 +77,30 @@ def entries(kind: str) -> list[Entry]:
 
 def names(kind: str) -> list[str]:
     """The names of a kind, sorted, without importing any of them. Every cell is also a model."""
-    some = entries(kind) + (entries("cells") if kind == "models" else [])
-    return sorted({entry.name for entry in some})
+    return sorted({entry.name for k in _among(kind) for entry in entries(k) if NAME.fullmatch(entry.name)})
 
 
 def find(kind: str, name: str) -> Entry:
-    """The one entry of that name.
+    """The one entry of that name; among the models, perhaps a cell.
 
     Raises:
         UsageError: if there is none; the nearest is named.
         PluginError: if two distributions claim the name.
     """
-    claims = [e for e in entries(kind) if e.name == name]
+    distribution, _, plain = name.rpartition(":")
+    claims = [e for k in _among(kind) for e in entries(k) if e.name == plain]
+    if distribution:
+        claims = [e for e in claims if _normal(e.distribution) == _normal(distribution)]
+    what = kind.removesuffix("s")
     if not claims:
         known = names(kind)
         raise UsageError(
-            f"no {kind.removesuffix('s')} is called {name!r}.{did_you_mean(name, known)} "
-            f"Installed: {', '.join(known) or 'none'}."
+            f"no {what} is called {name!r}.{did_you_mean(plain, known)} Installed: {', '.join(known) or 'none'}."
         )
     if len(claims) > 1:
         raise PluginError(
-            f"the {kind.removesuffix('s')} {name!r} is claimed twice: by {' and by '.join(map(str, claims))}. "
-            "Uninstall one of them, or leave one out of MINIGRAD_PLUGINS."
+            f"the {what} {name!r} is claimed twice: by {' and by '.join(map(str, claims))}. "
+            f"Say which, as in {claims[0].distribution}:{plain}, or leave one out of MINIGRAD_PLUGINS."
         )
     return claims[0]
 
@@ -79,14 +112,84 @@ def load(kind: str, name: str) -> Any:
         UsageError: for an unknown name.
         PluginError: if the plugin cannot be imported, naming it, its distribution and the cause.
     """
-    entry = find(kind, name)
+    return load_entry(find(kind, name))
+
+
+def load_entry(entry: Entry) -> Any:
+    """Import and return an entry's object. What it prints on the way goes to stderr: stdout is for results.
+
+    Raises:
+        PluginError: if it cannot be imported, takes too long, was written for another API, or is not of its kind.
+    """
+    remedy = (
+        f"Mend {entry.distribution} (and install it again, if its entry points have changed), uninstall it, or leave "
+        "it out with MINIGRAD_PLUGINS."
+    )
     try:
-        return entry.point.load()
+        with redirect_stdout(sys.stderr), _at_most(IMPORT_SECONDS):
+            found = entry.point.load()
     except (Exception, SystemExit) as error:
+        raise PluginError(f"{entry.called} cannot be loaded: {type(error).__name__}: {error}. {remedy}") from error
+    api = getattr(found, "minigrad_api", getattr(sys.modules.get(entry.point.module), "minigrad_api", API))
+    if api != API:
         raise PluginError(
-            f"the {kind.removesuffix('s')} {entry} cannot be loaded: {type(error).__name__}: {error}. "
-            f"Mend or uninstall {entry.distribution}, or leave it out with MINIGRAD_PLUGINS."
-        ) from error
+            f"{entry.called} was written for API {api} of minigrad, and this one has API {API}. "
+            f"Install a version of {entry.distribution} for API {API}, or a minigrad with API {api}."
+        )
+    if not NEEDS[entry.kind](found):
+        wanted = WANTED.get(entry.kind, "something that can be called")
+        raise PluginError(f"{entry.called} is a {type(found).__name__}, and must be {wanted}. {remedy}")
+    return found
+
+
+def declared_api(entry: Entry) -> str:
+    """The API that a plugin's file names, read without importing it; empty where it names none or is not at hand."""
+    path, spec = None, None
+    parts = entry.point.module.split(".")
+    for i in range(len(parts)):
+        name = ".".join(parts[: i + 1])
+        found = (finder.find_spec(name, path) for finder in sys.meta_path if hasattr(finder, "find_spec"))
+        spec = next(filter(None, found), None)
+        if spec is None:
+            return ""
+        path = spec.submodule_search_locations
+    if spec is None or not spec.origin or not spec.origin.endswith(".py"):
+        return ""
+    try:
+        said = re.search(r"^minigrad_api\s*=\s*(\w+)", Path(spec.origin).read_text("utf-8"), re.MULTILINE)
+    except (OSError, ValueError):
+        return ""
+    return said[1] if said else ""
+
+
+def _stamp() -> tuple[Any, ...]:
+    """When the folders that packages are found in were last changed."""
+    return tuple((path, os.stat(path).st_mtime_ns) for path in sys.path if os.path.isdir(path))
+
+
+@contextmanager
+def _at_most(seconds: float) -> Iterator[None]:
+    """Raise TimeoutError if the block takes longer; only where signals are to be had, on the main thread of a Unix."""
+    if not hasattr(signal, "setitimer") or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def late(_signal: int, _frame: Any) -> None:
+        raise TimeoutError(f"its import takes longer than {seconds:g} s")
+
+    before = signal.signal(signal.SIGALRM, late)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def _among(kind: str) -> tuple[str, ...]:
+    """The kinds whose names are those of a kind: every cell is also a model."""
+    _check(kind)
+    return ("cells", "models") if kind == "models" else (kind,)
 
 
 def _check(kind: str) -> None:

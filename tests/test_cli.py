@@ -10,9 +10,10 @@ import time
 import tomllib
 from pathlib import Path
 
+import click
 import pytest
 
-from minigrad_cli.main import run
+from minigrad_cli.main import COMMANDS, cli, run
 
 TINY = ["--hidden", "6", "--batch", "4", "--length", "3", "--progress", "none"]
 COMMAND = [sys.executable, "-m", "minigrad_cli.main"]
@@ -74,8 +75,6 @@ def test_answers_are_printed_with_where_the_model_looked(in_folder: Path, capsys
     for option in ("--beam", "--examples"):
         assert run(["eval", folder, option, "2"]) == 2
         assert option in capsys.readouterr().err
-    assert run(["show", "seq2seq"]) == 2
-    assert "is a model" in capsys.readouterr().err
 
 
 def test_tbptt_is_trained_by_its_option(in_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -210,7 +209,7 @@ def test_show_prints_a_cells_graph_and_its_backward(capsys: pytest.CaptureFixtur
 
 
 def test_show_prints_equations_as_a_paper_would(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["show", "lstm"]) == 0
+    assert run(["show", "lstm", "--equations"]) == 0
     assert capsys.readouterr().out.splitlines() == [
         "gates = weight_ih x + bias_ih + weight_hh h + bias_hh",
         "i, f, g, o = split(gates)",
@@ -220,6 +219,36 @@ def test_show_prints_equations_as_a_paper_would(capsys: pytest.CaptureFixture[st
     ]
     assert run(["show", "gru"]) == 0
     assert "h' = (1 - z) · n + z · h" in capsys.readouterr().out
+
+
+def test_show_draws_a_recurrence_rolled_up_and_laid_out(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for width in (40, 80, 160):
+        monkeypatch.setenv("COLUMNS", str(width))
+        assert run(["show", "lstm"]) == 0
+        equations, drawn = capsys.readouterr().out.split("\n\nrolled up")
+        assert equations.splitlines()[-1] == "y = h'"
+        rolled, laid_out = drawn.split("laid out")
+        assert "× T" in rolled
+        assert re.search(r"^h, c ─▶ └─+┘ ─▶ h', c'$", rolled, re.M)
+        assert max(map(len, drawn.splitlines())) <= max(width, 46)
+        assert laid_out.count("[lstm]") == {40: 1, 80: 3, 160: 3}[width]
+
+
+def test_show_runs_a_model_once_and_shows_each_of_its_scans(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["show", "seq2seq", "--set", "attention=dot", "--hidden", "8"]) == 0
+    text = capsys.readouterr().out
+    assert "  encoder: Recurrent" in text
+    assert "        weight_hh [32, 8]" in text
+    assert text.count("rolled up") == 2
+    assert "memory" in text
+    assert run(["show", "seq2seq", "--backward", "--hidden", "8"]) == 0
+    assert capsys.readouterr().out.count("dL/d ") > 8
+    assert run(["show", "attention", "--hidden", "8"]) == 0
+    assert "no recurrence" in capsys.readouterr().out
+    assert run(["show", "attention", "--graph", "--hidden", "8"]) == 2
+    assert "runs no scan" in capsys.readouterr().err
 
 
 def test_show_prints_the_module_that_runs(capsys: pytest.CaptureFixture[str]) -> None:
@@ -243,6 +272,45 @@ def test_cache_clear_empties_it(
     assert capsys.readouterr().out.startswith("1 files, 0.0 MB")
     assert not (tmp_path / "kernels").exists()
     assert run(["cache", "clear"]) == 0
+
+
+def commands() -> list[list[str]]:
+    context = click.Context(cli)
+    found: list[list[str]] = [[]]
+    for name in COMMANDS:
+        command = cli.get_command(context, name)
+        assert command is not None
+        found.append([name])
+        found += [[name, inner] for inner in getattr(command, "commands", {})]
+    return found
+
+
+@pytest.mark.parametrize("words", commands(), ids=" ".join)
+def test_every_help_has_an_example_and_fits_a_terminal(words, capsys, monkeypatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    assert run([*words, "--help"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert any("minigrad " + " ".join(words) in line for line in lines if not line.startswith("Usage"))
+
+
+@pytest.mark.parametrize(
+    ("line", "wanted"),
+    [("minigrad tr", "train"), ("minigrad train l", "lstm"), ("minigrad train --task add", "adding addition"),
+     ("minigrad compare rnn g", "gru"), ("minigrad show seq", "seq2seq"), ("minigrad check pari", "parity"),
+     ("minigrad train lstm --unroll t", "tbptt"), ("minigrad train lstm --be", "")],
+)  # fmt: skip
+def test_a_shell_completes_commands_and_installed_names(line: str, wanted: str) -> None:
+    words = {"COMP_WORDS": line, "COMP_CWORD": str(len(line.split()) - 1), "_MINIGRAD_COMPLETE": "bash_complete"}
+    done = minigrad(env=os.environ | words)
+    assert done.stdout.split() == [f"plain,{word}" for word in wanted.split()]
+
+
+def test_the_shells_lines_are_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    for shell in ("bash", "zsh", "fish"):
+        assert run(["completion", shell]) == 0
+        assert f"_MINIGRAD_COMPLETE={shell}_complete" in capsys.readouterr().out
+    assert run(["completion", "csh"]) == 2
 
 
 # --- in a process of its own --------------------------------------------------------------------------------------
@@ -372,9 +440,79 @@ def test_a_failure_in_a_plugins_step_names_the_line(tmp_path: Path) -> None:
         assert words in done.stderr
         assert "Traceback" not in done.stderr
         assert "stepper" in done.stderr
-        if "comes" not in words:  # there the step itself was running
-            assert "step-plugin 0.4" in done.stderr
-            assert "line 12, step" in done.stderr
+        assert "step-plugin 0.4" in done.stderr or "comes" in words
+        assert done.stderr.count("line 1") == 1  # said once, whoever says it
+
+
+NUMPY = """
+import numpy as np
+import minigrad as mg
+
+
+class Cell(mg.nn.Cell):
+    def __init__(self, input_size, hidden_size):
+        self.w, self.u = mg.nn.Linear(input_size, hidden_size), mg.nn.Linear(hidden_size, hidden_size)
+
+    def initial_carry(self, batch):
+        return mg.zeros((batch, self.u.out_features))
+
+    def step(self, h, x):
+        h = mg.sigmoid(STEP)
+        return h, h
+"""
+
+
+def test_a_cell_that_cannot_be_compiled_trains_with_all_traces(tmp_path: Path) -> None:
+    info = tmp_path / "slow_plugin-0.4.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: slow-plugin\nVersion: 0.4\n")
+    (info / "entry_points.txt").write_text("[minigrad.cells]\nslow = fixture_slow:Cell\n")
+    env = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    for step in ("np.tanh(self.w(x) + self.u(h))", "self.w(x) + (self.u(h) if float(h.mean()) >= 0 else h)"):
+        (tmp_path / "fixture_slow.py").write_text(NUMPY.replace("STEP", step))
+        done = minigrad("train", "slow", "--task", "copy", "--steps", "2", *TINY, cwd=tmp_path, env=env)
+        assert done.returncode == 0, done.stderr
+        assert done.stderr.count("runs step by step, not compiled") == 1
+    (tmp_path / "fixture_slow.py").write_text(NUMPY.replace("STEP", "self.w(x) if h > 0 else h"))
+    before = sorted(tmp_path.rglob("config.toml"))
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "notes.txt").write_text("")
+    out = ["--out", "mine"]
+    done = minigrad("train", "slow", "--task", "copy", "--steps", "2", *out, *TINY, cwd=tmp_path, env=env)
+    assert done.returncode == 4, done.stderr
+    assert [path.name for path in (tmp_path / "mine").iterdir()] == ["notes.txt"]
+    assert "fixture_slow.py, line 14, step 0, `h > 0`: `if`" in done.stderr
+    assert "mg.where(condition, a, b)" in done.stderr
+    assert sorted(tmp_path.rglob("config.toml")) == before, "a run that never began leaves nothing"
+
+
+def test_the_listing_says_what_metadata_alone_can_tell(tmp_path: Path) -> None:
+    for name, points in (
+        ("one", "[minigrad.cells]\nlstm = fixture_one:Cell\nbad name = fixture_one:Cell\n"),
+        ("two", "[minigrad.tasks]\nnew = fixture_two:Task\n"),
+    ):
+        (tmp_path / f"fixture_{name}.py").write_text("minigrad_api = 9\nimport sys\nsys.exit(3)\n")
+        info = tmp_path / f"{name}-0.1.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 0.1\n")
+        (info / "entry_points.txt").write_text(points)
+    env = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    done = minigrad("plugins", "--json", env=env)
+    assert done.returncode == 0, done.stderr
+    rows = {(r["name"], r["distribution"]): r for r in json.loads(done.stdout)}
+    assert rows["lstm", "one"]["state"] == rows["lstm", "minigrad"]["state"] == "claimed twice"
+    assert "one:lstm" in rows["lstm", "one"]["reason"]
+    assert rows["bad name", "one"]["state"] == "broken"
+    assert (rows["new", "two"]["api"], rows["new", "two"]["state"]) == ("9", "listed")
+    assert rows["gru", "minigrad"]["api"] == "1"
+    assert minigrad("train", "lstm", "--task", "copy", "--dry-run", env=env).returncode == 4
+    assert minigrad("train", "minigrad:lstm", "--task", "copy", "--dry-run", env=env).returncode == 0
+    assert minigrad("train", "gru", "--task", "copy", "--dry-run", env=env).returncode == 0
+    ran = minigrad("train", "minigrad:lstm", "--task", "copy", "--steps", "1", *TINY, env=env, cwd=tmp_path)
+    assert ran.returncode == 0, ran.stderr
+    assert (tmp_path / "runs" / "minigrad-lstm-copy-1" / "checkpoint.safetensors").exists()
+    resumed = ["train", "--resume", "runs/minigrad-lstm-copy-1", "--steps", "2", "--progress", "none"]
+    assert minigrad(*resumed, env=env, cwd=tmp_path).returncode == 0
 
 
 def test_a_runs_configuration_is_checked_again(in_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,6 +8,7 @@ import pytest
 import minigrad as mg
 from minigrad import check
 from minigrad.conformance.cells import CHECKS
+from minigrad.conformance.loggers import LOGGER_CHECKS
 from minigrad.conformance.others import MODEL_CHECKS, TASK_CHECKS, UNROLL_CHECKS
 from minigrad.conformance.report import run_one
 from minigrad.errors import CheckError
@@ -205,12 +206,70 @@ def test_each_check_of_a_model_and_an_unroll_finds_its_fault() -> None:
         check.check_unroll(Twice)
 
 
+class Lines:
+    """A sound logger."""
+
+    def __init__(self, run_folder):
+        self.file = open(run_folder / "lines.txt", "a")  # noqa: SIM115
+
+    def log(self, record):
+        self.file.write(f"{record}\n")
+
+    def close(self):
+        self.file.close()
+
+
+class NeedsAccuracy(Lines):
+    def log(self, record):
+        self.file.write(f"{record['accuracy']}\n")
+
+
+class TakesAway(Lines):
+    def log(self, record):
+        record.pop("loss")
+
+
+class BeginsAnew(Lines):
+    def __init__(self, run_folder):
+        super().__init__(run_folder)
+        self.file.truncate(0)
+        self.seen = 0
+
+    def log(self, record):
+        self.file.write("x" * (20 - record["step"]))
+
+
+class Talks(Lines):
+    def log(self, record):
+        print(record)
+
+
+LOGGER_FAULTS = {"it_takes_every_record": NeedsAccuracy, "it_changes_no_record": TakesAway,
+                 "it_goes_on_after_a_resume": BeginsAnew, "it_leaves_results_alone": Talks}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", LOGGER_CHECKS)
+def test_each_check_of_a_logger_finds_its_fault(name: str, tmp_path) -> None:
+    assert run_one(LOGGER_CHECKS, name, Lines, tmp_path / "sound") == "passed"
+    with pytest.raises(CheckError, match=name):
+        run_one(LOGGER_CHECKS, name, LOGGER_FAULTS[name], tmp_path / "faulty")
+
+
+@pytest.mark.parametrize("name", mg.registry.names("loggers"))
+def test_the_built_in_loggers_pass(name: str) -> None:
+    assert check.check_logger(mg.registry.load("loggers", name)).checks == len(LOGGER_CHECKS) == 4
+
+
 def test_the_command_counts_its_checks(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["check", "jordan", "--json"]) == 0
     out = json.loads(capsys.readouterr().out)
     assert (out["passed"], out["checks"], out["kind"]) == (True, 10, "cells")
     assert run(["check", "parity"]) == 0
     assert "5 checks passed" in capsys.readouterr().out
+    assert run(["check", "jsonl"]) == 0
+    assert "4 checks passed" in capsys.readouterr().out
+    assert run(["check", "jsonl", "--set", "a=1"]) == 2
+    assert "takes no options" in capsys.readouterr().err
     assert run(["check", "lstn"]) == 2
     assert "Did you mean 'lstm'" in capsys.readouterr().err
     assert run(["check", "lstm", "--set", "projection=-1"]) == 1

@@ -8,17 +8,17 @@ import pytest
 ROOT = Path(__file__).parent.parent
 # Within a floor a file may import those before it.
 FLOORS = [
-    ["errors", "arraytype", "tree", "files"],
+    ["errors", "arraytype", "tree", "files", "svg"],
     ["core", "device", "threads", "jit", "llvm"],
     ["kernels", "kernels.vector_math", "kernels.matmul", "kernels.cpu", "kernels.rows", "ops", "ops.elementwise", "ops.shape", "ops.index", "ops.reduce",
      "ops.linalg", "ops.create", "ops.operators"],
     ["random", "mode", "tape", "values", "eager", "functional"],
     ["ir", "ir.graph", "ir.trace", "ir.replay", "ir.backward", "ir.equations", "ir.simplify", "ir.passes", "ir.rows", "ir.hoist"],
     ["codegen", "codegen.places", "codegen.plan", "codegen.schedule", "codegen.text", "codegen.loops", "codegen.cpu",
-     "codegen.program", "codegen.workspace", "codegen.run"],
+     "codegen.half", "codegen.host_text", "codegen.host", "codegen.program", "codegen.workspace", "codegen.run"],
     ["tracing", "compiled", "recurrence", "batch", "weights", "api"],
     ["nn.module", "nn.layers", "nn.attention", "nn.losses", "nn.ctc", "registry", "nn.cell", "nn.recurrent", "nn", "optim", "gradcheck", "config", "checkpoint",
-     "objective", "gates", "curves", "connectivity", "models", "train", "conformance.report", "conformance.cells", "conformance.others", "conformance", "check"],
+     "objective", "gates", "curves", "connectivity", "models", "story", "train", "conformance.report", "conformance.cells", "conformance.others", "conformance.loggers", "conformance", "check"],
 ]  # fmt: skip
 ORDER = {name: (floor, place) for floor, names in enumerate(FLOORS) for place, name in enumerate(names)}
 

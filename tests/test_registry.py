@@ -43,6 +43,9 @@ def test_names_are_listed_without_importing(install) -> None:
         ("raise SystemExit(5)", "SystemExit"),
         ("x = 1", "has no attribute 'Task'"),
         ("def f(:", "SyntaxError"),
+        ("Task = 3", "is a int, and must be something that can be called"),
+        ("minigrad_api = 2\nTask = dict", "was written for API 2 of minigrad, and this one has API 1"),
+        ("class Task:\n    minigrad_api = 0", "was written for API 0"),
     ],
 )
 def test_a_broken_plugin_is_named_with_its_cause(install, source: str, cause: str) -> None:
@@ -58,6 +61,62 @@ def test_a_name_that_two_claim_is_an_error_naming_both(install) -> None:
     install("second", "fixture_second", "Task = 2", "[minigrad.tasks]\nsame = fixture_second:Task\n")
     with pytest.raises(PluginError, match=r"first 1\.2.*second 1\.2"):
         registry.load("tasks", "same")
+
+
+def test_a_distribution_picks_one_of_two_of_a_name(install) -> None:
+    install("first", "fixture_first", "Task = dict", "[minigrad.tasks]\nsame = fixture_first:Task\n")
+    install("Second_One", "fixture_second", "Task = list", "[minigrad.tasks]\nsame = fixture_second:Task\n")
+    assert registry.load("tasks", "first:same") is dict
+    assert registry.load("tasks", "second-one:same") is list
+    assert registry.names("tasks").count("same") == 1
+    with pytest.raises(UsageError, match="third:same"):
+        registry.load("tasks", "third:same")
+
+
+def test_a_cell_and_a_model_of_one_name_are_two_claims(install) -> None:
+    install("first", "fixture_first", "", "[minigrad.cells]\nsame = fixture_first:Cell\n")
+    install("second", "fixture_second", "", "[minigrad.models]\nsame = fixture_second:build\n")
+    with pytest.raises(PluginError, match=r"first 1\.2.*second 1\.2.*first:same"):
+        registry.find("models", "same")
+    assert registry.find("models", "second:same").kind == "models"
+    assert registry.find("cells", "same").distribution == "first"
+
+
+@pytest.mark.parametrize(
+    ("kind", "source"), [("cells", "class It: pass"), ("cells", "It = len"), ("commands", "It = len")]
+)
+def test_an_object_of_another_kind_is_refused_where_it_is_loaded(install, kind: str, source: str) -> None:
+    install("odd", "fixture_odd", source, f"[minigrad.{kind}]\nodd = fixture_odd:It\n")
+    with pytest.raises(PluginError, match=r"odd 1\.2.*must be a"):
+        registry.load(kind, "odd")
+
+
+def test_an_import_that_hangs_is_ended(install, monkeypatch: pytest.MonkeyPatch) -> None:
+    install("slow", "fixture_slow", "while True: pass", "[minigrad.tasks]\nslow = fixture_slow:Task\n")
+    monkeypatch.setattr(registry, "IMPORT_SECONDS", 0.2)
+    with pytest.raises(PluginError, match=r"slow 1\.2.*takes longer than 0\.2 s"):
+        registry.load("tasks", "slow")
+    assert registry.load("tasks", "copy")
+
+
+def test_what_an_import_prints_goes_to_stderr(install, capsys: pytest.CaptureFixture[str]) -> None:
+    install("loud", "fixture_loud", "print('hello')\nTask = dict", "[minigrad.tasks]\nloud = fixture_loud:Task\n")
+    registry.load("tasks", "loud")
+    assert capsys.readouterr() == ("", "hello\n")
+
+
+def test_the_api_is_read_without_an_import(install) -> None:
+    points = "[minigrad.tasks]\nnew = fixture_new:Task\nplain = fixture_plain:Task\nlost = fixture_lost.inner:Task\n"
+    install("new", "fixture_new", "minigrad_api = 7\nraise RuntimeError", points)
+    install("plain", "fixture_plain", "", "")
+    apis = {e.name: registry.declared_api(e) for e in registry.entries("tasks")}
+    assert (apis["new"], apis["plain"], apis["lost"]) == ("7", "", "")
+    assert "fixture_new" not in sys.modules
+
+
+def test_a_name_that_nobody_could_type_is_not_offered(install) -> None:
+    install("odd", "fixture_odd", "", "[minigrad.tasks]\nhas space = fixture_odd:Task\nfine = fixture_odd:Task\n")
+    assert set(registry.names("tasks")) - set(OURS) == {"fine"}
 
 
 def test_an_allow_list_admits_only_what_it_names(install, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -228,6 +228,7 @@ def _as_class(make: Any) -> Any:
         def __init__(self, input_size: int, hidden_size: int) -> None:
             super().__init__(input_size, hidden_size, **options)
 
+    Bound.__name__ = Bound.__qualname__ = make.func.__name__
     return Bound
 
 

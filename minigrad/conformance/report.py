@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from minigrad.errors import CheckError
+from minigrad.errors import CheckError, MinigradError, placed
 
 Check = Callable[..., str | None]
 
@@ -36,6 +36,8 @@ def run_one(checks: Mapping[str, Check], name: str, target: Any, *arguments: Any
         remark = checks[name](target, *arguments)
     except CheckError as error:
         reason = str(error)
+    except MinigradError as error:
+        reason = f"{type(error).__name__}: {placed(error, 'in this check')}"
     except Exception as error:
         reason = f"{type(error).__name__}: {error}"
     else:
