@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from minigrad_cli.main import run
+
 ROOT = Path(__file__).parent.parent
-DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
 def python_blocks() -> list:
@@ -29,6 +31,31 @@ def test_an_example_runs(path: Path) -> None:
     done = subprocess.run([sys.executable, str(path)], capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("\n") >= 4
+
+
+def shown_files() -> list:
+    found = []
+    for path in DOCUMENTS:
+        for target, block in re.findall(
+            r"^\[[^\]]+\]\(([^)]+)\)\n\n```\w+\n(.*?)```", path.read_text(), re.DOTALL | re.MULTILINE
+        ):
+            found.append(pytest.param((path.parent / target).resolve(), block, id=f"{path.stem}-{Path(target).name}"))
+    return found
+
+
+@pytest.mark.parametrize(("file", "block"), shown_files())
+def test_a_file_that_a_page_shows_is_that_file(file: Path, block: str) -> None:
+    assert block == file.read_text()
+
+
+def test_the_guide_shows_whole_files() -> None:
+    assert len(shown_files()) >= 6
+
+
+def test_the_model_that_the_guide_shows_is_what_the_scaffold_writes(in_folder: Path) -> None:
+    assert run(["plugin", "new", "two-layers", "--kind", "model", "--out", "x"]) == 0
+    written = (in_folder / "x" / "minigrad_two_layers.py").read_text()
+    assert f"```py\n{written}```" in (ROOT / "docs" / "plugins" / "model.md").read_text()
 
 
 def test_links_lead_somewhere() -> None:
