@@ -48,6 +48,9 @@ class Steps(Protocol):
     @property
     def name(self) -> str: ...
 
+    @property
+    def carry_names(self) -> list[str]: ...
+
     def step(self, *values: Any) -> list[Any]: ...
 
 
@@ -112,10 +115,7 @@ def _types(steps: Steps) -> tuple[ArrayType, ...]:
 
 def traced(steps: Steps) -> Graph:
     """One step of the cell as a graph, with the names that the cell gives to things."""
-    owner = getattr(steps.cell, "__self__", None)
-    names = list(getattr(owner, "carry_names", ()))
-    if len(names) != len(steps.carry):
-        names = paths(steps.carry_structure, "carry")
+    names = steps.carry_names
     inputs = [*names, *paths(steps.xs_structure, "x"), "runs"]
 
     def results() -> list[str]:

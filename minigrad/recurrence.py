@@ -187,6 +187,12 @@ class Steps:
         return f"the cell {named}".replace(".<locals>", "")
 
     @property
+    def carry_names(self) -> list[str]:
+        """What the cell calls the leaves of its carry, else how a user would write them."""
+        names = list(getattr(getattr(self.cell, "__self__", None), "carry_names", ()))
+        return names if len(names) == len(self.carry) else paths(self.carry_structure, "carry")
+
+    @property
     def called(self) -> str:
         """The function's own name, and where it is written."""
         name = getattr(self.cell, "__qualname__", type(self.cell).__name__).replace("<locals>.", "")
@@ -235,7 +241,7 @@ class Steps:
         if any([old.shape != new.shape or old.dtype != new.dtype for old, new in zip(carry, made, strict=True)]):
             wrong = [
                 f"  {path}: {show(old)} goes in, {show(new)} comes out"
-                for path, old, new in zip(paths(structure, "carry"), carry, made, strict=True)
+                for path, old, new in zip(self.carry_names, carry, made, strict=True)
                 if (old.shape, old.dtype) != (new.shape, new.dtype)
             ]
             raise ScanError(

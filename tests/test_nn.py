@@ -259,3 +259,25 @@ class Yields(mg.nn.Cell):
 def test_a_layer_says_what_is_wrong_with_a_cells_y(y, words) -> None:
     with pytest.raises(ScanError, match=re.escape(words)):
         mg.nn.Recurrent(Yields, 3, 4, y=y)(np.ones((5, 2, 3), "f4"))
+
+
+def test_names_for_other_leaves_than_the_carry_has_are_refused() -> None:
+    class Misnamed(Yields):
+        carry_names = ("h", "c")
+
+    with pytest.raises(ScanError, match=r"Misnamed: carry_names \('h', 'c'\) are 2, its carry has 1"):
+        mg.nn.Recurrent(Misnamed, 3, 4)(np.ones((5, 2, 3), "f4"))
+
+
+def test_a_carry_of_another_type_is_told_by_its_own_name_and_line() -> None:
+    class Wide(Yields):
+        carry_names = ("h",)
+
+        def step(self, h, x):
+            return mg.astype(h, mg.float64), h
+
+    line = Wide.step.__code__.co_firstlineno
+    with pytest.raises(
+        ScanError, match=rf"Wide\.step \(test_nn\.py, line {line}\).*\n  h: float32\[2, 4\] goes in, float64"
+    ):
+        mg.nn.Recurrent(Wide, 3, 4)(np.ones((5, 2, 3), "f4"))

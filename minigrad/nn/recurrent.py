@@ -153,7 +153,12 @@ class Recurrent(Module):
     def _carries(self, state: Any, batch: int, dtype: Any) -> tuple[list[list[Any]], Any]:
         """The first carry of every cell as leaves, and their structure."""
         first = [flatten(cell.initial_carry(batch)) for cell in self.cells]
-        structure = first[0][1]
+        structure, named, held = first[0][1], self.cells[0].carry_names, len(first[0][0])
+        if named and len(named) != held:
+            called = type(self.cells[0]).__name__
+            raise ScanError(
+                f"the cell {called}: carry_names {tuple(named)} are {len(named)}, its carry has {held} leaves."
+            )
         if state is None:
             return [[x if x.dtype == dtype else x.astype(dtype) for x in leaves] for leaves, _ in first], structure
         leaves, given = flatten(state)
