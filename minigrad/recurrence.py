@@ -14,14 +14,15 @@ from typing import Any
 import numpy as np
 
 from minigrad import random
-from minigrad.arraytype import ArrayType, show
+from minigrad.arraytype import show
 from minigrad.core import as_value, running
 from minigrad.eager import Eager
 from minigrad.errors import DtypeError, MinigradError, ScanError, ShapeError, TraceError, placed
-from minigrad.mode import is_recording, no_grad, quiet, recording
+from minigrad.folding import FoldNode, fold
+from minigrad.mode import no_grad, quiet, recording
 from minigrad.ops.elementwise import identity, where
 from minigrad.ops.shape import concat, reshape, split, stack, unstack
-from minigrad.tape import Edge, Node, now, sources, walk_back
+from minigrad.tape import now
 from minigrad.tracing import ScanTrace, Step, tracing
 from minigrad.tree import flatten, paths, unflatten
 from minigrad.values import Tensor
@@ -106,7 +107,7 @@ def listening(hear: Callable[["Steps"], None]) -> Iterator[None]:
 
 def _compiled(steps: "Steps", every: int | None, strict: bool) -> tuple[list[Tensor], str]:
     """The results by compiled code, or why there is none."""
-    from minigrad import compiled
+    from minigrad import compiled, fused
 
     try:
         call = compiled.find(steps, afresh=strict)
@@ -120,7 +121,7 @@ def _compiled(steps: "Steps", every: int | None, strict: bool) -> tuple[list[Ten
         return [], f"it does what a stand-in cannot, {type(error).__name__}: {error}".rstrip(".?")
     for trace in steps.traces:
         trace.compiled = True
-    return compiled.run(steps, call, every), ""
+    return fused.run(steps, call, every), ""
 
 
 _said: set[str] = set()
@@ -318,69 +319,3 @@ def _alive(lengths: Any, length: int, carry: list[Tensor]) -> Array:
 def _select(alive: Array, new: Tensor, old: Any) -> Tensor:
     """[B], [B, ...], [B, ...] -> [B, ...]: `new` in the rows that run."""
     return where(reshape(as_value(alive), (-1, *[1] * (new.ndim - 1))), new, old)
-
-
-# --- many ops, one node -------------------------------------------------------------------------------------------
-
-Heard = Callable[[list[Step], Callable[[Tensor], Any]], None]
-
-
-def fold(run: Callable[[], tuple[list[Tensor], list[Step]]], *, heard: Heard, again: bool) -> list[Tensor]:
-    """Run, and write all of it on the tape as one node.
-
-    Args:
-        run: returns the results, and the steps whose cotangents are of interest.
-        heard: is told of those cotangents in the backward.
-        again: forget everything but the results, and run once more when the backward comes.
-    """
-    before = now()
-    state = random.get_state() if again else None
-    with quiet():
-        outs, steps = run()
-    ends = [out.edge for out in outs if out.edge is not None]
-    if not is_recording() or not ends:
-        return outs
-    edges = sources(ends, lambda edge: edge[0].number < before)
-    results = [Tensor(out._data, version=out.version) for out in outs]
-    made = [(r, out) for r, out in zip(results, outs, strict=True) if out.edge is not None]
-    types = tuple(ArrayType(r.shape, r.dtype) for r, _ in made)
-    node = FoldNode(types, edges, None if again else (ends, steps), lambda: _run_again(run, state), heard)
-    for i, (result, _) in enumerate(made):
-        result.edge = (node, i)
-    return results
-
-
-class FoldNode(Node):
-    """Many ops as one: `kept` is their tape, or None if `again` makes it anew for each backward."""
-
-    __slots__ = ("again", "heard", "kept")
-
-    def __init__(self, types: Any, edges: list[Edge], kept: Any, again: Callable[[], Any], heard: Heard) -> None:
-        super().__init__(types, list(edges))
-        self.kept, self.again, self.heard = kept, again, heard
-
-    def pull(self, gs: list[Any]) -> list[Any]:
-        ends, steps = self.kept or self.again()
-        watch: dict[Edge, Any] = {x.edge: None for s in steps for x in s.made + s.kept if x.edge is not None}
-        starts = [(edge, g) for edge, g in zip(ends, gs, strict=True) if g is not None]
-        edges = list(self.edges or ())
-        # Kept until `release`: a gradient's own graph may refer to these nodes from outside this one.
-        found = walk_back(starts, stop=frozenset(e for e in edges if e), watch=watch, keep=True)
-        arrived: dict[Any, Any] = {**found}
-        arrived.update((edge, g) for edge, g in watch.items() if g is not None)
-        self.heard(steps, lambda x: arrived.get(x.edge))
-        return [found.get(edge) for edge in edges if edge]
-
-    def release(self) -> None:
-        super().release()
-        self.kept = self.again = self.heard = None  # type: ignore[assignment]
-
-
-def _run_again(run: Callable[[], tuple[list[Tensor], list[Step]]], state: Any) -> tuple[list[Edge], list[Step]]:
-    """The same ops with the same random numbers, on the tape this time."""
-    now = random.get_state()
-    random.set_state(state)
-    with recording(True):
-        outs, steps = run()
-    random.set_state(now)
-    return [out.edge for out in outs if out.edge is not None], steps

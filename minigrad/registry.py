@@ -164,7 +164,8 @@ def declared_api(entry: Entry) -> str:
 
 def _stamp() -> tuple[Any, ...]:
     """When the folders that packages are found in were last changed."""
-    return tuple((path, os.stat(path).st_mtime_ns) for path in sys.path if os.path.isdir(path))
+    folders = [path or "." for path in sys.path]
+    return tuple((path, os.stat(path).st_mtime_ns) for path in folders if os.path.isdir(path))
 
 
 @contextmanager

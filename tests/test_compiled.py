@@ -13,8 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import minigrad as mg
-from minigrad import compiled as fast
-from minigrad import threads
+from minigrad import fused, threads
 from minigrad.codegen import run
 from minigrad.errors import MutationError, ScanError, ShapeError
 from minigrad.jit import load
@@ -96,7 +95,7 @@ def test_eager_plain_and_jitted_agree(name, batch, dtype, monkeypatch) -> None:
             compare(everything(name, dtype, batch, steps, compiled=True, **options), eager, dtype)
             if batch == 3 and (steps == 7) == (checkpoint is None):
                 with monkeypatch.context() as patch:
-                    patch.setattr(fast, "functions", plain)
+                    patch.setattr(fused, "functions", plain)
                     compare(everything(name, dtype, batch, steps, compiled=True, **options), eager, dtype)
 
 
@@ -141,7 +140,7 @@ def test_a_planted_error_of_a_twentieth_of_a_percent_is_found(monkeypatch) -> No
         return run.bind(program, load(program.text.replace("float64(1) - ", "float64(1.0005) - ")))
 
     eager = everything("lstm", "f8", 3, 7, compiled=False)
-    monkeypatch.setattr(fast, "functions", wrong)
+    monkeypatch.setattr(fused, "functions", wrong)
     with pytest.raises(AssertionError, match="gradient"):
         compare(everything("lstm", "f8", 3, 7, compiled=True), eager, "f8")
 
@@ -180,8 +179,8 @@ def test_what_a_cell_closes_over_may_change() -> None:
 
 
 def test_other_sizes_need_no_other_module(monkeypatch) -> None:
-    programs, real = [], fast.functions
-    monkeypatch.setattr(fast, "functions", lambda program: programs.append(program) or real(program))
+    programs, real = [], fused.functions
+    monkeypatch.setattr(fused, "functions", lambda program: programs.append(program) or real(program))
     for batch, d, h in ((3, 5, 7), (4, 9, 16), (8, 6, 32)):
         mg.nn.Recurrent("lstm", d, h)(np.ones((2, batch, d), "f4"))
     assert len(programs) == 3
@@ -393,7 +392,7 @@ def agree(ops, seed):
 @drawn(200)
 def test_random_cells_agree_as_plain_python(ops, seed) -> None:
     with pytest.MonkeyPatch().context() as plainly:
-        plainly.setattr(fast, "functions", plain)
+        plainly.setattr(fused, "functions", plain)
         agree(ops, seed)
 
 

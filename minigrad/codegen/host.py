@@ -17,7 +17,7 @@ from minigrad.arraytype import Shape
 from minigrad.codegen.half import Half
 from minigrad.codegen.host_text import HostText, listed
 from minigrad.codegen.places import Array, Place
-from minigrad.codegen.plan import VIEWS
+from minigrad.codegen.plan import VIEWS, identifier
 from minigrad.ir.graph import Atom, Equation, Variable
 from minigrad.ir.rows import SUMMED, TURNED
 from minigrad.values import Tensor
@@ -56,7 +56,7 @@ def back(half: Half, asked: dict[Variable, Variable], left: list[Array], shapes:
         if v not in asked:
             host.names[v] = host.literal(known.numpy() if isinstance(known, Tensor) else known)
     values = list(dict.fromkeys(asked.values()))
-    host.names.update({v: host.name(value, v.name) for v, value in asked.items()})
+    host.names.update({v: host.name(value, identifier(v.name)) for v, value in asked.items()})
     late = [e for e in parts.after if parts.kinds[e.outs[0]] not in (SUMMED, TURNED)]
     at_end = list(dict.fromkeys(a for e in parts.finish for a in e.inputs if a in parts.constant))
     doc = "What the backward takes; what `finish` asks for."

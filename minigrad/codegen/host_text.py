@@ -12,6 +12,7 @@ from typing import Any
 from minigrad.codegen.half import Half
 from minigrad.codegen.places import Array, Place
 from minigrad.codegen.plan import identifier
+from minigrad.codegen.text import Names
 from minigrad.ir.graph import Atom, Equation, Variable
 
 WIDTH = 116
@@ -22,28 +23,17 @@ WORDS = set(kwlist) | set(
 )
 
 
-class HostText:
+class HostText(Names):
     """The functions of one half, and the names of what they work on."""
 
     def __init__(self, half: Half, constants: dict[str, Any]) -> None:
         self.half, self.plan, self.constants = half, half.plan, constants
-        self.names: dict[Any, str] = {}
-        self.taken = set(WORDS) | set(constants)
+        super().__init__(WORDS | set(constants))
         self.lines: list[str] = []
         self.makers = {out: e for e in half.parts.once for out in e.outs}
         self.panels: dict[tuple[Atom, bool, Any], str] = {}
 
     # --- names ---
-
-    def name(self, key: Any, wish: str) -> str:
-        """The name for an array or a value: the wish, or that with a number."""
-        if key not in self.names:
-            name, n = identifier(wish), 2
-            while name in self.taken:
-                name, n = f"{identifier(wish)}{n}", n + 1
-            self.taken.add(name)
-            self.names[key] = name
-        return self.names[key]
 
     def array(self, array: Array) -> str:
         """An array of the loop."""
@@ -52,7 +42,7 @@ class HostText:
     def value(self, atom: Any) -> str:
         """A constant of the graph, or anything that an op is told."""
         if isinstance(atom, Variable):
-            return self.name(atom, atom.name)
+            return self.name(atom, identifier(atom.name))
         return self.literal(atom)
 
     def literal(self, given: Any) -> str:
@@ -149,7 +139,7 @@ class HostText:
 
     def _panels(self, v: Atom, turned: bool, dtype: Any, key: Any) -> None:
         if (v, turned, dtype) not in self.panels:
-            name = self.name(key, f"{v.name}_panels" if isinstance(v, Variable) else "panels_of")
+            name = self.name(key, identifier(f"{v.name}_panels") if isinstance(v, Variable) else "panels_of")
             self.panels[v, turned, dtype] = name
             self.put(f"{name} = panels({self.value(v)}, {turned}, {dtype})")
         elif isinstance(key, Array):

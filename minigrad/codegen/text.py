@@ -11,20 +11,12 @@ from minigrad.codegen.plan import RESERVED, Plan
 from minigrad.ir.graph import Variable
 
 
-class Text:
-    """The body of one generated function."""
+class Names:
+    """Names for what a text mentions, none twice; `taken` are those that mean something already."""
 
-    def __init__(self, plan: Plan, size: Sizes) -> None:
-        self.plan, self.size = plan, size
-        self.lines: list[str] = []
-        self.depth = 1
-        self.taken = {*RESERVED, *(a.name for a in plan.arrays.values())}
+    def __init__(self, taken: set[str]) -> None:
+        self.taken = taken
         self.names: dict[Any, str] = {}
-        self.uses = Counter(v for s in plan.statements for v in s.operands if isinstance(v, Variable))
-
-    def put(self, *lines: str) -> None:
-        """Lines at the present depth."""
-        self.lines += ["    " * self.depth + line for line in lines]
 
     def name(self, key: Any, wish: str) -> str:
         """The name for a value or view: the wish, or that with a number."""
@@ -35,6 +27,21 @@ class Text:
             self.taken.add(name)
             self.names[key] = name
         return self.names[key]
+
+
+class Text(Names):
+    """The body of one generated function."""
+
+    def __init__(self, plan: Plan, size: Sizes) -> None:
+        self.plan, self.size = plan, size
+        self.lines: list[str] = []
+        self.depth = 1
+        super().__init__({*RESERVED, *(a.name for a in plan.arrays.values())})
+        self.uses = Counter(v for s in plan.statements for v in s.operands if isinstance(v, Variable))
+
+    def put(self, *lines: str) -> None:
+        """Lines at the present depth."""
+        self.lines += ["    " * self.depth + line for line in lines]
 
     def block(self, place: Place) -> str:
         """All rows of an array, at a step: `h[old]`."""
