@@ -55,6 +55,15 @@ class Op:
         """Whether the backward needs the value of input `i`; a rule's last name, if starred, covers the rest."""
         return self.keeps[min(i + 1, len(self.keeps) - 1)]
 
+    def computed_in(self, inputs: Any, result: np.dtype[Any]) -> tuple[np.dtype[Any], str]:
+        """Of an op on elements: the dtype that its expression is computed in, and that expression."""
+        if self.name == "cast":
+            return inputs[0].dtype, "{0} != 0" if result == bool else self.loop
+        if result == bool:
+            weak = (bool, int, float)
+            return np.result_type(*(x if type(x) in weak else x.dtype for x in inputs)), self.loop
+        return result, self.loop
+
     @property
     def keeps_output(self) -> bool:
         """Whether the backward needs what came out."""

@@ -10,11 +10,11 @@ import numpy as np
 from minigrad import device as devices
 from minigrad.arraytype import SCALARS, ArrayType, check_dtype, show
 from minigrad.core import Interpreter, Op, make_default
-from minigrad.errors import DtypeError, GradientError, MinigradError, MutationError, ShapeError
-from minigrad.mode import mode
+from minigrad.errors import DeviceError, DtypeError, GradientError, MinigradError, MutationError, ShapeError
+from minigrad.mode import mode, recording
 from minigrad.tape import Edge, Node
 from minigrad.tree import flatten
-from minigrad.values import Tensor
+from minigrad.values import Plain, Tensor
 
 Array = np.ndarray[Any, Any]
 
@@ -51,7 +51,7 @@ class OpNode(Node):
         inputs = [x for x, _ in self.saved]
         if not self.op.multiple:
             return self.op.vjp(gs[0], outs and outs[0], *inputs, **self.metadata)  # type: ignore[misc]
-        gs = [Tensor(np.zeros(t.shape, t.dtype)) if g is None else g for g, t in zip(gs, self.types, strict=True)]
+        gs = [Plain(np.zeros(t.shape, t.dtype)) if g is None else g for g, t in zip(gs, self.types, strict=True)]
         return self.op.vjp(gs, outs, *inputs, **self.metadata)  # type: ignore[misc]
 
     def release(self) -> None:
@@ -70,20 +70,28 @@ class Eager(Interpreter):
     """Runs an op at once; writes it on the tape if an input requires a gradient."""
 
     def run(self, op: Op, inputs: tuple[Any, ...], metadata: dict[str, Any]) -> Any:
-        values, arrays, first, traced = [], [], None, False
+        values, arrays, first, traced, kind, away = [], [], None, False, Plain, None
         for x in inputs:
             if type(x) not in SCALARS:
                 x = x if isinstance(x, Tensor) else self.lift(x)
                 first = x if first is None else first
+                kind = kind if type(x) is Plain else Tensor
                 traced = traced or x.edge is not None
                 arrays.append(x._data)
+                if type(x._data) is not np.ndarray:
+                    away = x
             else:
                 arrays.append(x)
             values.append(x)
         if first is None:
             return self.run(op, tuple(self.lift(x) for x in inputs), metadata)
+        if away is not None:
+            values = together(op.name, values, away)
+            arrays = [x._data if isinstance(x, Tensor) else x for x in values]
         try:
-            if mode.quiet:
+            if away is not None:
+                raw = _run_away(op, values, arrays, metadata)
+            elif mode.quiet:
                 raw = op.forward(*arrays, **metadata)
             else:
                 with np.errstate(all="ignore"):
@@ -94,7 +102,7 @@ class Eager(Interpreter):
             op.type_rule(*values, **metadata)  # says more than NumPy, if the types are at fault
             kind = DtypeError if isinstance(error, TypeError) else ShapeError
             raise kind(f"{op.name} of {', '.join(show(x) for x in values)}: {error}.") from None
-        outs = tuple([_wrap(r, arrays, first) for r in raw]) if op.multiple else (_wrap(raw, arrays, first),)
+        outs = tuple([_wrap(r, arrays, first, kind) for r in raw]) if op.multiple else (_wrap(raw, arrays, first, kind),)
         if traced and mode.recording and op.vjp is not None:
             if all([out._data.dtype.kind == "f" for out in outs]):
                 edges = [x.edge if isinstance(x, Tensor) else None for x in values]
@@ -104,15 +112,45 @@ class Eager(Interpreter):
         return outs if op.multiple else outs[0]
 
     def lift(self, data: Any) -> Tensor:
-        return tensor(data)
+        return data if isinstance(data, Tensor) else Plain(tensor(data)._data)
 
 
-def _wrap(raw: Any, arrays: list[Any], first: Tensor) -> Tensor:
+def together(where: str, values: list[Any], away: Tensor) -> list[Any]:
+    """Values beside one on another device: plain data goes there, a Tensor that lives elsewhere is refused."""
+    found = []
+    for x in values:
+        if isinstance(x, Tensor) and x.device != away.device:
+            if type(x) is not Plain or x.edge is not None:
+                raise DeviceError(
+                    f"{where}: {show(x)} is on {x.device}, {show(away)} on {away.device}. "
+                    f"Use .to({away.device!r}) on the first."
+                )
+            x = Tensor(devices.put(x._data, away.device))
+        found.append(x)
+    return found
+
+
+def _run_away(op: Op, values: list[Any], arrays: list[Any], metadata: dict[str, Any]) -> Any:
+    """What an op gives on another device; where that has no kernel for it, what simpler ops give."""
+    device = next(x for x in arrays if not isinstance(x, np.ndarray) and type(x) not in SCALARS)
+    raw = device.run_op(op, arrays, metadata)
+    if raw is not NotImplemented:
+        return raw
+    assert op.expand is not None, f"op {op.name} has no kernel for device {device.device!r}"
+    with recording(False):
+        out = op.expand(*(x.detach() if isinstance(x, Tensor) else x for x in values), **metadata)
+    return out._data
+
+
+def _wrap(raw: Any, arrays: list[Any], first: Tensor, kind: type[Tensor]) -> Tensor:
     """A result as a Tensor; one that may share memory with an input shares its version too."""
-    if type(raw) is not np.ndarray:
-        return Tensor(np.asarray(raw))
-    shares = raw.base is not None or any([raw is array for array in arrays])
-    return Tensor(raw, None, first.version if shares else None)
+    if type(raw) is np.ndarray:
+        shares = raw.base is not None or any([raw is array for array in arrays])
+    elif isinstance(raw, np.generic):
+        return kind(np.asarray(raw))
+    else:
+        shares = any([raw.memory is getattr(array, "memory", None) for array in arrays])
+    return kind(raw, None, first.version if shares else None)
 
 
 make_default(Eager())
@@ -125,20 +163,21 @@ def tensor(data: Any, *, dtype: Any = None, requires_grad: bool = False, device:
         data: Python floats become float32, Python integers int64; arrays keep their dtype.
         dtype: another dtype to convert to.
         requires_grad: whether `backward` adds up a gradient here.
-        device: "cpu".
+        device: "cpu" or "cuda"; `None` is the CPU.
 
     Raises:
+        DeviceError: if the device is not there.
         DtypeError: for float16, complex numbers, text, or `requires_grad` on anything but floats.
         ShapeError: for rows of different lengths.
     """
-    devices.check_device(device)
+    device = devices.check_device(device)
     if isinstance(data, (Tensor, np.ndarray, np.generic)):
         array = data.numpy() if isinstance(data, Tensor) else data
         found = check_dtype(array.dtype if dtype is None else dtype)
         array = np.array(array, dtype=found, order="C")
     else:
         array = _from_python(data, dtype)
-    made = Tensor(array)
+    made = Tensor(devices.put(array, device))
     if requires_grad:
         made.requires_grad = True
     return made

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from minigrad.arraytype import ArrayType, show
+from minigrad.device import put
 from minigrad.eager import tensor
 from minigrad.errors import DtypeError, GradientError
 from minigrad.mode import recording
@@ -83,7 +84,8 @@ def _gradients(value: Tensor, inner: list[Tensor]) -> tuple[Tensor, list[Tensor]
     if value.edge is not None:
         outside = outside or any(edge not in stop for edge in sources([value.edge], stop.__contains__))
         with recording(outside):
-            one = Tensor(np.ones(value.shape, value.dtype))
+            one = Tensor(put(np.ones(value.shape, value.dtype), value.device))
             found = walk_back([(value.edge, one)], stop=stop, keep=True)
-    zero = {e: Tensor(np.zeros(x.shape, x.dtype)) for e, x in zip(ends, inner, strict=True) if e not in found}
-    return value if outside else value.detach(), [found[e] if e in found else zero[e] for e in ends]
+    zero = {e: np.zeros(x.shape, x.dtype) for e, x in zip(ends, inner, strict=True) if e not in found}
+    given = [found[e] if e in found else Tensor(put(zero[e], x.device)) for e, x in zip(ends, inner, strict=True)]
+    return value if outside else value.detach(), given

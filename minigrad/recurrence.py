@@ -16,6 +16,7 @@ import numpy as np
 from minigrad import random
 from minigrad.arraytype import show
 from minigrad.core import as_value, running
+from minigrad.device import put
 from minigrad.eager import Eager
 from minigrad.errors import DtypeError, MinigradError, ScanError, ShapeError, TraceError, placed
 from minigrad.folding import FoldNode, fold
@@ -284,8 +285,8 @@ class Steps:
     def _no_ys(self) -> list[Tensor]:
         """What `ys` of no steps looks like: the cell runs once on zeros to tell."""
         with no_grad():
-            _, y = self._call(self.carry, [Tensor(np.zeros(x.shape[1:], x.dtype)) for x in self.xs], 0)
-        return [Tensor(np.zeros((0, *leaf.shape), leaf.dtype)) for leaf in y]
+            _, y = self._call(self.carry, [Tensor(put(np.zeros(x.shape[1:], x.dtype), x.device)) for x in self.xs], 0)
+        return [Tensor(put(np.zeros((0, *leaf.shape), leaf.dtype), leaf.device)) for leaf in y]
 
     def heard(self, steps: list[Step], gradient: Callable[[Tensor], Any]) -> None:
         """Pass the cotangents of these steps' carries on to the traces."""

@@ -14,7 +14,7 @@ from minigrad import device as devices
 from minigrad import svg
 from minigrad.arraytype import ArrayType, is_floating, show
 from minigrad.core import OPS
-from minigrad.errors import DtypeError, GradientError, MutationError, ShapeError
+from minigrad.errors import DeviceError, DtypeError, GradientError, MutationError, ShapeError
 from minigrad.mode import mode, no_grad, quiet
 from minigrad.ops.operators import Operators
 from minigrad.tape import Edge, Leaf, walk_back
@@ -51,7 +51,7 @@ class Tensor(Operators):
     @property
     def device(self) -> str:
         """Where the values live."""
-        return "cpu"
+        return devices.home(self._data)
 
     @property
     def requires_grad(self) -> bool:
@@ -85,8 +85,8 @@ class Tensor(Operators):
     # --- the way out ---
 
     def numpy(self) -> Array:
-        """The values as a read-only view; no gradient passes through it."""
-        view = self._data.view()
+        """The values as a read-only view, from another device as a copy; no gradient passes through it."""
+        view = devices.put(self._data, "cpu").view()
         view.flags.writeable = False
         return view
 
@@ -101,9 +101,15 @@ class Tensor(Operators):
         return Tensor(self._data, version=self.version)
 
     def to(self, device: str) -> Self:
-        """The same values on a device."""
+        """The same values on a device: itself if it is there; else a copy, through which gradients pass.
+
+        Raises:
+            DeviceError: if the device is not there.
+        """
         devices.check_device(device)
-        return self
+        if type(self) is Plain:
+            return Tensor(devices.put(self._data, device), self.edge, self.version)  # type: ignore[return-value]
+        return self if device == self.device else OPS["to"](self, device=device, source=self.device)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
         self._lose_no_gradient("turning this tensor into a NumPy array")
@@ -140,11 +146,13 @@ class Tensor(Operators):
 
     def __dlpack__(self, **options: Any) -> Any:
         self._lose_no_gradient("DLPack")
+        if self.device != "cpu":
+            raise DeviceError(f"DLPack: {show(self)} is on {self.device}. Use t.to('cpu') first.")
         readonly = options.get("max_version") is not None
         return (self.numpy() if readonly else self._data.copy()).__dlpack__(**options)
 
     def __dlpack_device__(self) -> tuple[int, int]:
-        return self._data.__dlpack_device__()
+        return (1 if self.device == "cpu" else 2), 0  # DLPack's numbers for the CPU and for CUDA
 
     def _lose_no_gradient(self, what: str) -> None:
         if self.requires_grad and mode.recording:
@@ -167,11 +175,12 @@ class Tensor(Operators):
         return float(self.item())
 
     def __index__(self) -> int:
-        return self._data.__index__()
+        return self.numpy().__index__()
 
     def __repr__(self) -> str:
-        text = np.array2string(self._data, separator=", ", prefix="tensor(")
+        text = np.array2string(self.numpy(), separator=", ", prefix="tensor(")
         dtype = "" if self.dtype in (np.float32, np.int64, np.bool_) else f", dtype={self.dtype}"
+        dtype += "" if self.device == "cpu" else f", device={self.device!r}"
         return f"tensor({text}{dtype}{', requires_grad=True' if self.requires_grad else ''})"
 
     def _repr_html_(self) -> str:
@@ -180,8 +189,8 @@ class Tensor(Operators):
         if self.size <= READABLE or self.ndim not in (1, 2) or self.dtype.kind not in "fiu":
             return f"<pre>{escape(repr(self))}</pre><code>{about}</code>"
         if self.ndim == 1:
-            return svg.page(svg.curves(about, {"": (range(self.size), self._data.tolist())}, x="index"))
-        thin = [svg.resample(row, 128) for row in self._data[:: -(-len(self) // 64)].tolist()]
+            return svg.page(svg.curves(about, {"": (range(self.size), self.numpy().tolist())}, x="index"))
+        thin = [svg.resample(row, 128) for row in self.numpy()[:: -(-len(self) // 64)].tolist()]
         return svg.page(svg.heat(about, thin, x="axis 1", y="axis 0", span=(0, len(self)), log=False))
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Tensor":
@@ -199,11 +208,9 @@ class Tensor(Operators):
                 f"{show(self)} is part of a gradient's graph and cannot be changed in place. "
                 "Use mg.where, or write within `with mg.no_grad():` if it is a leaf."
             )
-        plain = tuple(
-            np.asarray(k) if isinstance(k, Tensor) else k for k in (key if isinstance(key, tuple) else (key,))
-        )
+        plain = tuple(k.numpy() if isinstance(k, Tensor) else k for k in (key if isinstance(key, tuple) else (key,)))
         with self.writing() as data:
-            data[plain] = value.numpy() if isinstance(value, Tensor) else value
+            data[plain] = devices.put(value._data, self.device) if isinstance(value, Tensor) else value
 
     @contextmanager
     def writing(self) -> Iterator[Array]:
@@ -230,11 +237,20 @@ class Tensor(Operators):
             raise GradientError(
                 f"backward() from {show(self)} needs a cotangent of that shape: y.backward(g), or y.sum().backward()."
             )
-        g = g._data if isinstance(g, Tensor) else g
-        cotangent = np.ones(self.shape, self.dtype) if g is None else np.array(g, dtype=self.dtype)
+        if isinstance(g, Tensor):
+            cotangent = g._data.astype(self.dtype)
+        else:
+            cotangent = np.ones(self.shape, self.dtype) if g is None else np.array(g, dtype=self.dtype)
         if cotangent.shape != self.shape:
             raise ShapeError(f"backward(g): g has shape {list(cotangent.shape)}, the value {list(self.shape)}.")
+        cotangent = devices.put(cotangent, self.device)
         with no_grad(), quiet():
             for (leaf, _), found in walk_back([(self.edge, Tensor(cotangent))], keep=False).items():
                 assert isinstance(leaf, Leaf)
                 leaf.grad = found if leaf.grad is None else leaf.grad + found
+
+
+class Plain(Tensor):
+    """What ops make of data that is no Tensor, and of each other: it goes to whatever device it is needed on."""
+
+    __slots__ = ()

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+os.environ.setdefault("NUMBA_ENABLE_CUDASIM", "1")  # a machine with a GPU says 0, and the same tests run there
 # One cache for all workers, so that each kernel is compiled once.
 os.environ.setdefault("MINIGRAD_CACHE_DIR", str(Path(tempfile.gettempdir()) / f"minigrad-tests-{os.getuid()}"))
 

@@ -17,15 +17,7 @@ from minigrad.codegen.plan import COPY, Statement, identifier
 from minigrad.codegen.schedule import Loop
 from minigrad.codegen.text import Text
 from minigrad.ir.graph import Variable
-
-START = {"sum": "{t}(0)", "max": "{t}(-np.inf)", "min": "{t}(np.inf)", "all": "True", "any": "False"}
-STEP = {
-    "sum": "{a} + {x}",
-    "max": "{x} if {x} > {a} or {x} != {x} else {a}",
-    "min": "{x} if {x} < {a} or {x} != {x} else {a}",
-    "all": "{a} and {x}",
-    "any": "{a} or {x}",
-}
+from minigrad.ops.reduce import START, STEP
 
 
 class LoopWriter:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.arraytype import SCALARS, ArrayType, Shape, promote
+from minigrad.arraytype import SCALARS, ArrayType, Shape
 from minigrad.codegen.places import Array, Place, whole
 from minigrad.core import OPS
 from minigrad.ir.graph import Atom, Equation, Variable
@@ -187,12 +187,8 @@ class Plan:
             s.target = self.places.get(s.out)
 
     def _elements(self, e: Equation) -> None:
-        out, x, template = e.outs[0], e.inputs[0], e.op.loop
-        computed = out.dtype
-        if e.op.name == "cast":
-            computed, template = x.dtype, "{0} != 0" if out.dtype == bool else template
-        elif out.dtype == bool:
-            computed = promote(*e.inputs)
+        out = e.outs[0]
+        computed, template = e.op.computed_in(e.inputs, out.dtype)
         operands = [self.operand(a, out) for a in e.inputs]
         self.statements.append(Statement("assign", out, operands, self.inner(out), computed, template))
 

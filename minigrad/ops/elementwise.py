@@ -11,6 +11,7 @@ import numpy as np
 
 from minigrad.arraytype import ArrayType, broadcast_shapes, check_dtype, promote
 from minigrad.core import Op, as_value, declare
+from minigrad.device import put
 from minigrad.errors import DtypeError
 
 Range = tuple[float, float]
@@ -247,6 +248,13 @@ identity = declare(
     vjp=lambda g, _out, _x: (g,),
     loop="{0}",
     samples=lambda rng: [((rng.normal(size=(2, 3)),), {})],
+)
+_to: Op = declare(
+    "to",
+    forward=lambda x, *, device, source: put(x, device),
+    type_rule=lambda x, *, device, source: x,
+    vjp=lambda g, _out, _x, device, source: (_to(g, device=source, source=device),),
+    samples=lambda rng: [((rng.normal(size=(2, 3)),), {"device": "cpu", "source": "cpu"})],
 )
 stop_gradient = declare(
     "stop_gradient", forward=lambda x: x, type_rule=lambda x: x, vjp=None, loop="{0}", samples=identity.samples

@@ -13,7 +13,6 @@ from minigrad.core import as_value, declare
 from minigrad.errors import ShapeError
 from minigrad.kernels import rows
 from minigrad.ops import elementwise as el
-from minigrad.ops.index import one_hot
 from minigrad.ops.shape import broadcast_to, concat, flip, moveaxis, reshape
 
 Axis = int | tuple[int, ...] | None
@@ -39,6 +38,17 @@ def _samples(rng: np.random.Generator) -> Any:
         ((x,), {"axes": (0, 2), "keepdims": True}),
         ((x,), {"axes": (0, 1, 2), "keepdims": False}),
     ]
+
+
+# How a reduction begins, and how it takes one more element `x` to what it has, `a`: for generated code.
+START = {"sum": "{t}(0)", "max": "{t}(-np.inf)", "min": "{t}(np.inf)", "all": "True", "any": "False"}
+STEP = {
+    "sum": "{a} + {x}",
+    "max": "{x} if {x} > {a} or {x} != {x} else {a}",
+    "min": "{x} if {x} < {a} or {x} != {x} else {a}",
+    "all": "{a} and {x}",
+    "any": "{a} or {x}",
+}
 
 
 def _reduction(name: str, ufunc: Any, vjp: Any, dtype: Any = None) -> Any:
@@ -155,7 +165,8 @@ standardize = declare(
 
 def _cross_entropy_vjp(g: Any, _out: Any, x: Any, targets: Any) -> tuple[Any, None]:
     """[R] -> [R, C]: softmax less 1 at the target."""
-    return (_softmax(x) - one_hot(targets, x.shape[1], x.dtype)) * reshape(g, (-1, 1)), None
+    hit = el.astype(el.equal(reshape(targets, (-1, 1)), np.arange(x.shape[1])), x.dtype)
+    return (_softmax(x) - hit) * reshape(g, (-1, 1)), None
 
 
 # x [R, C], targets [R] in 0 .. C - 1 -> [R]

@@ -1,0 +1,206 @@
+"""numba.cuda's only door: finding the GPU or the simulator, compiling kernels for it, and its memory.
+
+Imports `errors`. Whoever imports this file has asked for CUDA. numba.cuda lives in the package numba-cuda, which is
+pinned in pyproject.toml: its announced successor has no simulator. With `NUMBA_ENABLE_CUDASIM=1` kernels run as plain
+Python, thread by thread: for tests, not for work.
+"""
+
+import os
+import sys
+import warnings
+from collections import defaultdict
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from minigrad.errors import DeviceError
+
+SIMULATED = os.environ.get("NUMBA_ENABLE_CUDASIM", "0") not in ("", "0")
+THREADS = 2 if SIMULATED else 256  # of a block; a simulated thread is a thread of Python's
+LIMIT = 1 << 30  # bytes that may lie idle
+OUT_OF_MEMORY = 2  # cuMemAlloc's code
+
+
+@cache
+def door() -> Any:
+    """numba.cuda, with a GPU behind it or the simulator.
+
+    Raises:
+        DeviceError: with the reason and the remedy, if there is none.
+    """
+    try:
+        from numba import cuda
+    except ImportError:
+        cuda = None
+    if cuda is None or "numba_cuda" not in str(cuda.__file__):
+        raise DeviceError("device 'cuda' needs the package numba-cuda: pip install 'minigrad[cuda]'.")
+    if not SIMULATED:
+        _check(cuda)
+    return cuda
+
+
+def __getattr__(name: str) -> Any:
+    """`from minigrad.gpu import cuda`, for files of kernels: whoever imports one has opened the door before."""
+    if name == "cuda":
+        return door()
+    raise AttributeError(name)
+
+
+def _check(cuda: Any) -> None:
+    """Raise DeviceError unless there is a GPU with a driver that is new enough."""
+    simulator = "To try kernels without a GPU, set NUMBA_ENABLE_CUDASIM=1."
+    try:
+        have = cuda.cudadrv.driver.driver.get_version()
+    except Exception as error:
+        reason = " ".join(str(error).split()).rstrip(": ")
+        raise DeviceError(f"device 'cuda': no NVIDIA driver was found ({reason}). {simulator}") from None
+    need = _toolkit()
+    if tuple(have) < need:
+        raise DeviceError(
+            f"device 'cuda': the NVIDIA driver knows CUDA {have[0]}.{have[1]}, and the installed packages need "
+            f"{need[0]}.{need[1]}. Update the driver."
+        )
+    try:
+        cuda.current_context()
+    except Exception as error:
+        reason = " ".join(str(error).split()).rstrip(": ")
+        raise DeviceError(f"device 'cuda': there is no GPU that can be used ({reason}). {simulator}") from None
+
+
+def _toolkit() -> tuple[int, int]:
+    """The oldest CUDA that the installed packages run on: within a major version drivers are compatible."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return int(version("nvidia-cuda-nvrtc").split(".")[0]), 0
+    except PackageNotFoundError:
+        return 12, 0
+
+
+def description() -> str:
+    """What there is, in a few words, or why there is nothing."""
+    try:
+        cuda = door()
+    except DeviceError as error:
+        return str(error)
+    if SIMULATED:
+        return "simulated (NUMBA_ENABLE_CUDASIM)"
+    device = cuda.get_current_device()
+    return f"{device.name.decode()}, {cuda.current_context().get_memory_info().total / 2**30:.0f} GiB"
+
+
+# --- kernels ------------------------------------------------------------------------------------------------------
+
+
+def kernel(python: Callable[..., None]) -> Any:
+    """Declare a kernel for the GPU: outputs passed in, nothing allocated or checked. Call `launch` with it."""
+    return door().jit(python)
+
+
+def device_function(python: Callable[..., Any]) -> Any:
+    """Declare a small function that becomes a part of each kernel that calls it."""
+    return python if SIMULATED else door().jit(device=True)(python)
+
+
+def launch(kernel: Any, blocks: int, threads: int, *arguments: Any, shared: int = 0) -> None:
+    """Run a kernel; returns before it is done."""
+    try:
+        if SIMULATED:
+            with warnings.catch_warnings():  # what a GPU computes without a word
+                warnings.simplefilter("ignore")
+                kernel[blocks, threads, 0, shared](*arguments)
+        else:
+            kernel[blocks, threads, 0, shared](*arguments)
+    except DeviceError:
+        raise
+    except Exception as error:
+        raise _told(error, 0) from error
+
+
+def grid(elements: int) -> tuple[int, int]:
+    """Blocks and threads for so many elements."""
+    if SIMULATED:
+        return 1, THREADS
+    return max(1, min(-(-elements // THREADS), 8 * processors())), THREADS
+
+
+@cache
+def processors() -> int:
+    """How many multiprocessors there are."""
+    return 1 if SIMULATED else int(door().get_current_device().MULTIPROCESSOR_COUNT)
+
+
+# --- memory -------------------------------------------------------------------------------------------------------
+
+_idle: dict[int, list[Any]] = defaultdict(list)
+_lies = 0
+
+
+class Memory:
+    """Bytes on the device, which go back to those that lie idle when nobody holds them any more.
+
+    A fresh piece costs a call of the driver that waits for the device; all work is in one stream, so that one that was
+    let go can be used at once. `base` is memory of the same size that nobody reads or writes: NumPy's views of it say
+    where views of this one lie.
+    """
+
+    def __init__(self, count: int, dtype: np.dtype[Any]) -> None:
+        global _lies
+        self.bytes = 1 << max(9, (count * dtype.itemsize - 1).bit_length())
+        if idle := _idle[self.bytes]:
+            _lies -= self.bytes
+            self.raw = idle.pop()
+        else:
+            self.raw = _allocate(self.bytes)
+        self.numbers = self.raw.view(dtype)[: max(count, 1)]
+        self.base = np.empty(count, dtype)
+
+    def __del__(self) -> None:
+        global _lies
+        if hasattr(self, "raw") and not sys.is_finalizing() and _lies + self.bytes <= LIMIT:
+            _lies += self.bytes
+            _idle[self.bytes].append(self.raw)
+
+
+def _allocate(size: int) -> Any:
+    try:
+        return door().device_array(size, np.uint8)
+    except DeviceError:
+        raise
+    except Exception as error:
+        forget_idle()
+        try:
+            return door().device_array(size, np.uint8)
+        except Exception:
+            raise _told(error, size) from None
+
+
+def forget_idle() -> None:
+    """Give idle memory back to the driver."""
+    global _lies
+    _idle.clear()
+    _lies = 0
+
+
+def _told(error: Exception, size: int) -> Exception:
+    """What the driver says, as a sentence; an error that is not the driver's as it is."""
+    if getattr(error, "code", None) == OUT_OF_MEMORY or isinstance(error, MemoryError):
+        asked = f" {size / 2**20:.0f} MiB were asked for" if size else " a kernel could not be started"
+        return DeviceError(
+            f"device 'cuda' is out of memory:{asked}{_free()}. Make --batch, --length or --hidden smaller, or use "
+            "checkpoint='sqrt'."
+        )
+    if "CUDA_ERROR" in str(error):
+        return DeviceError(f"device 'cuda': {' '.join(str(error).split())}. The process must be started again.")
+    return error
+
+
+def _free() -> str:
+    """How much is free, if the driver still says so."""
+    try:
+        free, total = door().current_context().get_memory_info()
+    except Exception:
+        return ""
+    return f", {free / 2**20:.0f} of {total / 2**20:.0f} are free"

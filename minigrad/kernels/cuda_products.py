@@ -1,0 +1,102 @@
+"""Matrix products on the GPU, by cuBLAS through nvmath-python; in the simulator by NumPy.
+
+Imports `gpu`, `cuda_array` and the kernels. nvmath-python was chosen over CuPy: it takes bare pointers, so that no second
+kind of array and no second memory pool comes along.
+"""
+
+from functools import cache
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from minigrad.arraytype import promote
+from minigrad.errors import DeviceError
+from minigrad.gpu import SIMULATED, grid, launch
+from minigrad.kernels import cuda
+from minigrad.kernels.cuda_array import CudaArray, empty, put
+
+NOT_TURNED, TURNED = 0, 1  # cuBLAS's words for whether an operand is transposed
+
+
+def product(x: CudaArray, y: CudaArray) -> CudaArray:
+    """[.., m, k] @ [.., k, n] -> [.., m, n]; leading axes broadcast."""
+    dtype = promote(x, y)
+    x, y = x.astype(dtype, copy=False), y.astype(dtype, copy=False)
+    batch = np.broadcast_shapes(x.shape[:-2], y.shape[:-2])
+    out = empty((*batch, x.shape[-2], y.shape[-1]), dtype)
+    multiply(x, y, out)
+    return out
+
+
+def multiply(x: CudaArray, y: CudaArray, out: CudaArray, add: bool = False) -> None:
+    """out = x y, or out += x y if `add`;  of one dtype; out [.., m, n] contiguous."""
+    if not out.size:
+        return
+    if not x.shape[-1]:
+        if not add:
+            out[...] = 0
+        return
+    if SIMULATED:
+        found = np.matmul(x.numpy(), y.numpy())
+        out[...] = put(out.numpy() + found if add else found)
+    elif out.dtype.kind == "f":
+        _by_cublas(x, y, out, add)
+    else:
+        _by_kernel(x, y, out)
+
+
+def _by_kernel(x: CudaArray, y: CudaArray, out: CudaArray) -> None:
+    batch = out.shape[:-2]
+    (m, k), n = x.shape[-2:], y.shape[-1]
+    xs, ys = (a.view(np.broadcast_to(a.shadow, (*batch, *a.shape[-2:]))).packed() for a in (x, y))
+    for i in range(prod(batch)):
+        launch(cuda.matmul, *grid(m * n), m, k, n, xs.memory.numbers, xs.offset + i * m * k, ys.memory.numbers,
+               ys.offset + i * k * n, out.memory.numbers, out.offset + i * m * n)  # fmt: skip
+
+
+def _by_cublas(x: CudaArray, y: CudaArray, out: CudaArray, add: bool) -> None:
+    """Row-major x y is column-major yᵀ xᵀ, which is what cuBLAS computes when it is given y before x."""
+    cublas, handle = _cublas()
+    batch = out.shape[:-2]
+    (m, k), n = x.shape[-2:], y.shape[-1]
+    (x, turned_x, x_row, x_step), (y, turned_y, y_row, y_step) = (_laid_out(a, batch) for a in (x, y))
+    run = cublas.sgemm_strided_batched if out.dtype == np.float32 else cublas.dgemm_strided_batched
+    one, other = (np.array(v, out.dtype) for v in (1, int(add)))
+    run(handle, turned_y, turned_x, n, m, k, one.ctypes.data, _pointer(y), y_row, y_step, _pointer(x), x_row, x_step,
+        other.ctypes.data, _pointer(out), n, m * n, prod(batch))  # fmt: skip
+
+
+def _laid_out(a: CudaArray, batch: tuple[int, ...]) -> tuple[CudaArray, int, int, int]:
+    """An operand as cuBLAS takes it: whether it is transposed, how far its rows and its matrices lie apart."""
+    rows, columns = a.shape[-2:]
+    down, across = a.strides[-2:]
+    leading = a.view(np.broadcast_to(a.shadow, (*batch, rows, columns)))
+    steps = [s for s, n in zip(leading.strides[:-2], batch, strict=True) if n > 1]
+    plain = (across == 1 or columns == 1) and (down >= columns or rows == 1)
+    turned = (down == 1 or rows == 1) and (across >= rows or columns == 1)
+    if len(steps) > 1 or not (plain or turned):  # several batch axes, or elements that lie apart
+        return _laid_out(leading.copy().reshape(-1, rows, columns), (prod(batch),))
+    step = steps[0] if steps else 0
+    if plain:
+        return leading, NOT_TURNED, max(down if rows > 1 else columns, columns, 1), step
+    return leading, TURNED, max(across if columns > 1 else rows, rows, 1), step
+
+
+def _pointer(a: CudaArray) -> int:
+    """The address of the first element."""
+    return int(a.memory.numbers.__cuda_array_interface__["data"][0]) + a.offset * a.dtype.itemsize
+
+
+@cache
+def _cublas() -> tuple[Any, Any]:
+    """cuBLAS, and a handle that works in the stream of the kernels."""
+    try:
+        from nvmath.bindings import cublas
+
+        return cublas, cublas.create()
+    except Exception as error:
+        reason = " ".join(str(error).split())
+        raise DeviceError(
+            f"device 'cuda': products need cuBLAS, which cannot be had ({reason}). pip install 'minigrad[cuda]'."
+        ) from None
