@@ -30,7 +30,7 @@ def info(as_json: bool) -> None:
         "cores": os.cpu_count(),
         "threads": threads.count(),
         "BLAS threads": os.environ["OPENBLAS_NUM_THREADS"],
-        "devices": ", ".join(device.DEVICES),
+        "devices": "; ".join(f"{name} ({about})" if about else name for name, about in device.report().items()),
         "kernel cache": str(folder),
         "cached files": len(files),
         "cached bytes": sum(f.stat().st_size for f in files),

@@ -115,7 +115,7 @@ def traced(steps: Steps) -> Graph:
 
 def _equal(a: Tensor, b: Tensor) -> bool:
     """Whether two consts are the same; those that the cell makes itself may be, say, random."""
-    return a is b or np.array_equal(a._data, b._data, equal_nan=a.dtype.kind == "f")
+    return a is b or np.array_equal(a.numpy(), b.numpy(), equal_nan=a.dtype.kind == "f")
 
 
 def _make(steps: Steps, inputs: int) -> tuple[Program, dict[Variable, Tensor]]:

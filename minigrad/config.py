@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from minigrad import registry
+from minigrad.device import DEVICES
 from minigrad.errors import UsageError, did_you_mean
 
 Table = dict[str, Any]
@@ -29,7 +30,7 @@ DEFAULTS: Table = {
 MODEL_KEYS = ("hidden", "layers", "bidirectional")  # that a model's `build` may ask for by name
 TRAINING: dict[str, type] = {"clip_value": float, "noise": float}  # of the table [optimizer], for all of them
 SIZES = {"patience": 10**9, "steps": 10**9, "batch": 10**6, "length": 10**7, "hidden": 10**5, "layers": 1000}
-CHOICES = {"device": ("cpu",), "trace": ("off", "params", "time")}
+CHOICES = {"device": DEVICES, "trace": ("off", "params", "time")}
 UNSOLVABLE_STEPS = 1000  # where a task does not say when it is solved
 NAMED_BY = {"optimizer": "adam", "unroll": "full"}  # tables that a top-level option names, with the default
 

@@ -49,6 +49,15 @@ def put(data: Any, name: str) -> Any:
     return cuda_array.put(data)
 
 
+def arrays(name: str) -> Any:
+    """How arrays are made on a device: `empty(shape, dtype)` and `zeros(shape, dtype)`."""
+    if name == "cpu":
+        return np
+    from minigrad.kernels import cuda_array
+
+    return cuda_array
+
+
 def report() -> dict[str, str]:
     """Each device, and what it is or why it cannot be had."""
     from minigrad import gpu

@@ -8,12 +8,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from minigrad import device as devices
 from minigrad import random
 from minigrad.arraytype import ArrayType, is_floating
 from minigrad.codegen.places import Place
 from minigrad.codegen.run import UNTRACED, Numbers, functions
 from minigrad.codegen.workspace import Arrays, give, take
 from minigrad.compiled import Call, Steps
+from minigrad.eager import together
 from minigrad.errors import MutationError
 from minigrad.ir.graph import Variable
 from minigrad.jit import compiling_for
@@ -44,11 +46,13 @@ class Scan:
 
     def __init__(self, steps: Steps, call: Call, every: int | None) -> None:
         self.steps, program = steps, call.program
-        self.program, self.run = program, functions(program)
+        self.program = program
         self.random = random.get_state() if call.draws else None
         consts = [call.consts[v] for v in program.consts]
         between = len(program.traced.inputs) - len(steps.carry) - len(steps.xs)
-        self.values: list[Any] = [*steps.carry, *steps.xs, *[None] * between, *consts]
+        self.values: list[Any] = _together([*steps.carry, *steps.xs, *[None] * between, *consts])
+        self.device = self.values[0].device
+        self.run, self.arrays = functions(program, self.device), devices.arrays(self.device)
         found = [self.values[i] for i in program.active_at]
         self.edges = [None if value is None else value.edge for value in found]
         self.keep = mode.recording and any([edge is not None for edge in self.edges])
@@ -57,12 +61,13 @@ class Scan:
         self.starts = list(range(0, length, self.size))
         if steps.reverse:
             self.starts.reverse()
-        self.weights, self.behind = self.run.weights(*[value._data for value in consts])
-        self.xs = [x._data for x in steps.xs]
+        carry, last = len(steps.carry), len(program.traced.inputs)
+        self.weights, self.behind = self.run.weights(*[value._data for value in self.values[last:]])
+        self.carry, self.xs = ([x._data for x in self.values[a:b]] for a, b in ((0, carry), (carry, last - between)))
         if steps.alive is not None:
-            self.xs.append(steps.alive)
+            self.xs.append(devices.put(steps.alive, self.device))
         if call.draws:
-            self.xs += self._drawn(call.draws)
+            self.xs += [devices.put(numbers, self.device) for numbers in self._drawn(call.draws)]
         self.carries: list[list[Numbers]] = []  # before each segment, in the order of running
         self.whole: Segment | None = None  # all that was computed, if it is all in one segment
 
@@ -79,7 +84,7 @@ class Scan:
         """Run the segment from `start` on."""
         xs = self.xs if len(self.starts) == 1 else [x[start : start + self.size] for x in self.xs]
         length = len(xs[0])
-        own = take(self.program.forward, length)
+        own = take(self.program.forward, length, self.device)
         return Segment(length, own, *self.run.ahead(self.weights, own, length, self.steps.reverse, carry, xs))
 
     def done(self, part: "Segment") -> None:
@@ -89,7 +94,7 @@ class Scan:
     def forward(self) -> list[Numbers]:
         """The last carry, then ys."""
         length, reverse = self.steps.length, self.steps.reverse
-        carry = [leaf._data for leaf in self.steps.carry]
+        carry = self.carry
         ys: list[Numbers] = []
         for start in self.starts:
             part = self.part(carry, start)
@@ -97,13 +102,13 @@ class Scan:
             here = slice(start, start + part.length)
             for watcher in self.steps.traces:
                 for norms, made in zip(watcher.carry_norm, part.left, strict=False):
-                    norms[here] = _norms(made[:-1] if reverse else made[1:])
+                    norms[here] = devices.put(_norms(made[:-1] if reverse else made[1:]), "cpu")
             carry = list(part.carry)
             if len(self.starts) == 1:
                 ys = list(part.ys)
                 self.whole = part if self.keep else None
             else:
-                ys = ys or [np.empty((length, *y.shape[1:]), y.dtype) for y in part.ys]
+                ys = ys or [self.arrays.empty((length, *y.shape[1:]), y.dtype) for y in part.ys]
                 for y, piece in zip(ys, part.ys, strict=True):
                     y[here] = piece
             if self.whole is None:
@@ -122,28 +127,30 @@ class Scan:
         g_ys = [g for g in gs[program.carry :] if is_floating(g.dtype)]
         wanted = [edge is not None for edge in self.edges]
         weights, values = self.run.weights_back(*self.behind)
-        sums = [np.zeros((half.plan.batch, a.width), a.dtype) for a in half.sums]
+        empty, zeros = self.arrays.empty, self.arrays.zeros
+        sums = [zeros((half.plan.batch, a.width), a.dtype) for a in half.sums]
         totals: list[Any] = [None] * len(half.added)
-        norms = [UNTRACED] * len(half.norms)
+        norms = [devices.put(UNTRACED, self.device)] * len(half.norms)
         g_xs: list[Numbers] = []
         for i in reversed(range(len(self.starts))):
             start = self.starts[i]
             part = self.whole or self.part(self.carries[i], start)
             here = slice(start, start + part.length)
             if steps.traces:
-                norms = [np.zeros((part.length, half.plan.batch)) for _ in half.norms]
-            own = take(half, part.length)
+                norms = [zeros((part.length, half.plan.batch), np.float64) for _ in half.norms]
+            own = take(half, part.length, self.device)
             g_carry, found = self.run.back(
                 weights, own, part.left, part.length, steps.reverse, g_carry,
                 g_ys if single else [g[here] for g in g_ys], sums, totals, norms, bool(steps.traces), wanted,
             )  # fmt: skip
             for watcher in steps.traces:
                 for k, leaf in enumerate(watcher.carry_grad_norm):
-                    leaf[here] = next((n for n, (j, *_) in zip(norms, half.norms, strict=True) if j == k), 0.0)
+                    found_at = next((n for n, (j, *_) in zip(norms, half.norms, strict=True) if j == k), None)
+                    leaf[here] = 0.0 if found_at is None else devices.put(found_at, "cpu")
             if single:
                 g_xs = found
             else:
-                g_xs = g_xs or [np.empty((steps.length, *g.shape[1:]), g.dtype) for g in found]
+                g_xs = g_xs or [empty((steps.length, *g.shape[1:]), g.dtype) for g in found]
                 for g, piece in zip(g_xs, found, strict=True):
                     g[here] = piece
             give(own)
@@ -162,6 +169,14 @@ class Scan:
             self.done(self.whole)
 
 
+def _together(values: list[Any]) -> list[Any]:
+    """The values of a scan on one device; those that come from nowhere, such as a mask, go where the others are."""
+    away = next((x for x in values if x is not None and x.device != "cpu"), None)
+    if away is None:
+        return values
+    return [x if x is None else together("scan", [x], away)[0] for x in values]
+
+
 class Segment(NamedTuple):
     """Some steps that ran: how many, the arrays that are theirs, what the backward reads, the last carry, ys."""
 
@@ -174,6 +189,9 @@ class Segment(NamedTuple):
 
 def _norms(values: Numbers) -> Numbers:
     """[T, B, N] -> [T, B], in float64."""
+    if devices.home(values) != "cpu":
+        wide = values.astype(np.float64)
+        return np.sqrt((wide * wide).sum(axis=2))
     out = np.empty(values.shape[:2])
     row_norms(np.ascontiguousarray(values).reshape(-1, values.shape[2]), out.reshape(-1))
     return out
@@ -202,7 +220,8 @@ class ScanNode(Node):
                 )
         if mode.recording:
             return self.scan.steps.pull_eagerly(gs, list(self.edges or ()), self.scan.random)
-        numbers = [np.zeros(t.shape, t.dtype) if g is None else g._data for g, t in zip(gs, self.types, strict=True)]
+        zeros = self.scan.arrays.zeros
+        numbers = [zeros(t.shape, t.dtype) if g is None else g._data for g, t in zip(gs, self.types, strict=True)]
         with no_grad(), compiling_for(self.scan.steps.name):
             return [None if g is None else Tensor(g) for g in self.scan.backward(numbers)]
 

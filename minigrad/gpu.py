@@ -11,6 +11,7 @@ import warnings
 from collections import defaultdict
 from collections.abc import Callable
 from functools import cache
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -30,12 +31,10 @@ def door() -> Any:
     Raises:
         DeviceError: with the reason and the remedy, if there is none.
     """
-    try:
-        from numba import cuda
-    except ImportError:
-        cuda = None
-    if cuda is None or "numba_cuda" not in str(cuda.__file__):
+    if find_spec("numba_cuda") is None:
         raise DeviceError("device 'cuda' needs the package numba-cuda: pip install 'minigrad[cuda]'.")
+    from numba import cuda
+
     if not SIMULATED:
         _check(cuda)
     return cuda
@@ -130,6 +129,24 @@ def grid(elements: int) -> tuple[int, int]:
 def processors() -> int:
     """How many multiprocessors there are."""
     return 1 if SIMULATED else int(door().get_current_device().MULTIPROCESSOR_COUNT)
+
+
+def shared_bytes() -> int:
+    """How much shared memory a block may have."""
+    return 48 << 10 if SIMULATED else int(door().get_current_device().MAX_SHARED_MEMORY_PER_BLOCK_OPTIN)
+
+
+def allow_shared(kernel: Any, size: int) -> None:
+    """Let a compiled kernel have more shared memory than the 48 KiB that every GPU gives."""
+    if SIMULATED or size <= 48 << 10:
+        return
+    from cuda.bindings.driver import CUfunction_attribute
+
+    driver = door().cudadrv.driver.driver
+    attribute = CUfunction_attribute.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
+    for compiled in kernel.overloads.values():
+        function = compiled._codelibrary.get_cufunc()
+        driver.cuKernelSetAttribute(attribute, size, function.handle, function.device.id)
 
 
 # --- memory -------------------------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from minigrad import random
+from minigrad.device import home, put
 from minigrad.errors import DivergedError, UsageError, WeightsError
 from minigrad.mode import no_grad
 from minigrad.nn.module import Parameter
@@ -34,7 +35,7 @@ class Optimizer:
             raise UsageError(f"{type(self).__name__}: lr must be a number above 0, not {lr!r}.")
         self.lr = float(lr)
         self.steps = 0
-        self.state = [{slot: np.zeros(p.shape, p.dtype) for slot in self.slots} for p in self.params]
+        self.state = [{slot: put(np.zeros(p.shape, p.dtype), p.device) for slot in self.slots} for p in self.params]
 
     def zero_grad(self) -> None:
         """Forget the gradients."""
@@ -48,10 +49,9 @@ class Optimizer:
             if p.grad is None:
                 continue
             for slot, array in state.items():
-                if array.dtype != p.dtype:
-                    state[slot] = array.astype(p.dtype)
+                state[slot] = put(array if array.dtype == p.dtype else array.astype(p.dtype), p.device)
             with p.writing() as data:
-                self.update(data, p.grad.numpy(), **state)
+                self.update(data, p.grad._data, **state)
 
     def update(self, p: Array, g: Array, **state: Array) -> None:
         """Write the new `p`, and the state."""
@@ -59,7 +59,7 @@ class Optimizer:
 
     def state_dict(self) -> dict[str, Array]:
         """All there is to go on from: `steps`, and `slot.i` for parameter i."""
-        arrays = {f"{slot}.{i}": a.copy() for i, state in enumerate(self.state) for slot, a in state.items()}
+        arrays = {f"{s}.{i}": put(a.copy(), "cpu") for i, state in enumerate(self.state) for s, a in state.items()}
         return {"steps": np.array(self.steps), **arrays}
 
     def load_state_dict(self, arrays: dict[str, Array]) -> None:
@@ -72,7 +72,9 @@ class Optimizer:
         if {k: a.shape for k, a in mine.items()} != {k: np.shape(a) for k, a in arrays.items()}:
             raise WeightsError(f"this state is not of {type(self).__name__} for these parameters.")
         self.steps = int(arrays["steps"])
-        self.state = [{s: np.array(arrays[f"{s}.{i}"]) for s in self.slots} for i in range(len(self.params))]
+        self.state = [
+            {s: put(np.array(arrays[f"{s}.{i}"]), p.device) for s in self.slots} for i, p in enumerate(self.params)
+        ]
 
 
 def _check_positive(where: str, **values: float) -> None:
@@ -160,14 +162,19 @@ class Adam(Optimizer):
 
     def update(self, p: Array, g: Array, **state: Array) -> None:
         """One parameter, in one pass over its memory."""
-        from minigrad.kernels import cpu
-
         beta1, beta2 = self.betas
         rate, root = self.lr / (1 - beta1**self.steps), 1 / sqrt(1 - beta2**self.steps)
         coupled, decay = (0.0, self.lr * self.weight_decay) if self.decoupled else (self.weight_decay, 0.0)
         settings = np.array([rate, root, beta1, beta2, self.eps, coupled, decay], p.dtype)
-        flat = [np.ascontiguousarray(a).reshape(-1) for a in (p, g, state["m"], state["v"])]
-        cpu.adam(*flat, settings)
+        arrays = (p, g, state["m"], state["v"])
+        if home(p) == "cpu":
+            from minigrad.kernels import cpu
+
+            cpu.adam(*(np.ascontiguousarray(a).reshape(-1) for a in arrays), settings)
+        else:
+            from minigrad.kernels import cuda_ops
+
+            cuda_ops.adam(*arrays, settings)
 
 
 class AdamW(Adam):

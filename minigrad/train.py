@@ -17,7 +17,7 @@ from minigrad.batch import Batch
 from minigrad.config import OPTIMIZERS, TRAINING, Table, make_task
 from minigrad.curves import first_not_finite, inside, norms_of, short, time_grad_norm, update_ratio
 from minigrad.eager import tensor
-from minigrad.errors import DivergedError, PluginError, ScanError, UsageError
+from minigrad.errors import DeviceError, DivergedError, PluginError, ScanError, UsageError
 from minigrad.mode import no_grad
 from minigrad.models import build_model, check_fits, check_memory
 from minigrad.nn.cell import Cell
@@ -48,6 +48,10 @@ class Run:
             self.task.position = position
         check_memory(config, length, self.task)
         self.model: Any = build_model(config, self.task)
+        try:
+            self.model.to(config["device"])
+        except DeviceError as error:
+            raise UsageError(f"--device {config['device']}: {error}") from None
         check_fits(config, self.task, self.model)
         options = {k: v for k, v in config["optimizer"].items() if k != "name" and k not in TRAINING}
         kind = getattr(optim, OPTIMIZERS[config["optimizer"]["name"]])

@@ -104,7 +104,7 @@ class Transformer(mg.nn.Module):
         """Add where each step stands, but for rotary positions, which attention itself sees to."""
         if self.positions != "sinusoidal":
             return x
-        return x + mg.expand_dims(mg.tensor(mg.nn.sinusoidal(len(x), self.hidden)), 1)
+        return x + mg.expand_dims(mg.nn.sinusoidal(len(x), self.hidden), 1)
 
     def _stack(self, blocks: Any, x: Any, lengths: Any, causal: bool, source: Any = ()) -> tuple[Any, Any]:
         weights, padding = None, padded(len(x), lengths)

@@ -13,6 +13,5 @@ class Full:
         """Add the gradients up in the parameters; return (loss, outputs, state)."""
         ys, state = batch.feed(model, state)
         value = loss(ys, batch)
-        if mg.isfinite(value):
-            value.backward()
+        value.backward()
         return value, ys, state

@@ -127,7 +127,7 @@ class Seq2Seq(mg.nn.Module):
         eye = np.eye(classes, dtype=np.float32)
         with mg.no_grad():
             states, step = self._start(
-                mg.repeat(mg.tensor(xs), width, axis=1), None if lengths is None else np.repeat(lengths, width)
+                mg.repeat(xs, width, axis=1), None if lengths is None else np.repeat(lengths, width)
             )
             carry = (states, mg.zeros((batch * width, classes)))
             scores = np.full((batch, width), -np.inf)
@@ -145,6 +145,6 @@ class Seq2Seq(mg.nn.Module):
                 rows = (np.arange(batch)[:, None] * width + parents).ravel()
                 carry = (
                     mg.tree.tree_map(lambda leaf, rows=rows: mg.take(leaf, rows, axis=0), states),
-                    mg.tensor(eye[codes.ravel()]),
+                    eye[codes.ravel()],
                 )
         return words[:, :, 0]

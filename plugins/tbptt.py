@@ -49,12 +49,12 @@ class TBPTT:
                     raise mg.errors.UsageError("tbptt: this model keeps no state from step to step. Use --unroll full.")
         after = mg.random.get_state()
         # What the loss wants of each output, whatever kind of loss it is.
-        ys = mg.tensor(mg.concat(pieces).numpy(), requires_grad=True)
+        ys = mg.concat(pieces)
+        ys.requires_grad = True
         value = loss(ys, batch)
-        if mg.isfinite(value):
-            value.backward()
-            for start, old, end in zip(starts, [0, *ends], ends, strict=False):
-                self._send_back(model, batch, before, [m for m in marks if start <= m <= end], old, ys.grad)
+        value.backward()
+        for start, old, end in zip(starts, [0, *ends], ends, strict=False):
+            self._send_back(model, batch, before, [m for m in marks if start <= m <= end], old, ys.grad)
         mg.random.set_state(after)
         return value, ys.detach(), state
 

@@ -11,7 +11,7 @@ from typing import Any
 from minigrad.codegen.loops import LoopWriter
 from minigrad.codegen.places import Sizes
 from minigrad.codegen.plan import Statement
-from minigrad.codegen.schedule import Region, schedule
+from minigrad.codegen.schedule import Region
 from minigrad.codegen.text import Text
 
 HEAD = '''"""A recurrence, written by minigrad from the graph of its cell. T steps; a thread runs rows first to last.
@@ -41,13 +41,12 @@ def _kernel(half: Any, name: str) -> str:
     for place in half.plan.places.values():
         if place.array.kind in ("carry", "swap"):
             text.size(place.array.width)
-    regions = schedule(half.plan)
-    text.lines, text.depth = [], 1
+    text.depth = 1
     text.put("state = flush_denormals(-1)", "for s in range(T):")
     text.depth = 2
     text.put("t = T - 1 - s if down else s")
     body = len(text.lines)
-    for region in regions:
+    for region in half.regions:
         _region(text, region)
     if half.norms:
         _norms(text, half.norms)
@@ -57,7 +56,7 @@ def _kernel(half: Any, name: str) -> str:
     text.depth = 1
     text.put("flush_denormals(state)")
     half.sizes = text.size
-    half.work = sum(_work(text, region) for region in regions)
+    half.work = sum(_work(text, region) for region in half.regions)
     words = set(re.findall(r"\w+", "\n".join(text.lines)))
     half.arrays = [a for a in half.plan.arrays.values() if a.name in words]
     arguments = "first last T down late traced".split() + [*text.size.names.values(), *(a.name for a in half.arrays)]

@@ -23,6 +23,7 @@ class Half:
         half, of weights (with what is in them, and how), of sums over time, and those that are its own to write.
     seen: those of its own that results lie in, so that they are made anew each time.
     left: what the steps leave for whoever comes after.
+    regions: what the schedule made of the plan.
     lifted: constants that the graph brings.  added: the gradients that products add up, in the order of `totals`.
     """
 
@@ -38,6 +39,7 @@ class Half:
     given: list[Array] = field(default_factory=list)
     left: list[Array] = field(default_factory=list)
     lifted: dict[Variable, Any] = field(default_factory=dict)
+    regions: list[Any] = field(default_factory=list)
     added: list[Variable] = field(default_factory=list)
 
     def settle(self) -> None:

@@ -21,7 +21,9 @@ VIEWS = ("reshape", "permute_dims", "broadcast_to", "flip", "split", "unstack", 
 COPY = OPS["identity"].loop
 RESERVED = set(
     "t b s i j k m n p q old new come go T H D S K M N P Q first last down late traced state np float32 float64 int32 "
-    "int64 kernel multiply apart norm flush_denormals abs bool range".split()
+    "int64 kernel multiply apart norm flush_denormals abs bool range "
+    # those of the text for CUDA
+    "start stop only together B me threads block blocks lane lanes share store part grid e rest types cuda load".split()
 ) | set(kwlist)  # names that generated text uses itself
 
 
@@ -81,8 +83,8 @@ class Plan:
         """The array for `key`, made at first sight, with a name of its own."""
         if key not in self.arrays:
             name = identifier(name)
-            taken = RESERVED | {a.name for a in self.arrays.values()}
-            while name in taken:
+            taken = RESERVED | {part for a in self.arrays.values() for part in (a.name, f"{a.name}_at")}
+            while name in taken or f"{name}_at" in taken:
                 name += "_"
             self.arrays[key] = Array(name, kind, width, np.dtype(dtype))
         return self.arrays[key]

@@ -6,7 +6,7 @@ Imports the files of its floor and the floors below. The text of the kernels dep
 on sizes; that of the functions that run them has the sizes in it.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import prod
 from typing import Any, cast
 
@@ -18,6 +18,7 @@ from minigrad.codegen.cpu import module_text
 from minigrad.codegen.half import Half
 from minigrad.codegen.places import Array, Place, whole
 from minigrad.codegen.plan import Plan
+from minigrad.codegen.schedule import schedule
 from minigrad.ir.backward import Backward, derive
 from minigrad.ir.graph import Atom, Graph, Variable, name_variables
 from minigrad.ir.hoist import Parts, divide
@@ -34,7 +35,7 @@ class Program:
     reads: the inputs and consts that the backward reads.
     flows: for each result, which of the active ones its gradient reaches.
     text: the module of kernels.  host: the functions that run them; given: what those name and cannot write down.
-    functions: both, loaded; see `run.py`.
+    functions: both, loaded, by device; see `run.py`.
     active_at, read_at, carried: places of `active` and `reads` among inputs and consts; the active leaves of the carry.
     """
 
@@ -49,7 +50,7 @@ class Program:
     text: str
     host: str
     given: dict[str, Any]
-    functions: Any = None
+    functions: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         inputs = self.traced.inputs
@@ -86,6 +87,8 @@ def build(traced: Graph, batch: int, carry: int, ys: int, alive: Variable | None
     for e in reversed(forward.parts.once):
         if not needed.isdisjoint(e.outs):
             needed.update(a for a in e.inputs if isinstance(a, Variable))
+    for half in (forward, backward):
+        half.regions = schedule(half.plan)
     text = module_text(forward, backward)
     consts = {v: value.requires_grad for v, value in traced.consts.items()}
     forward.lifted = {v: value.numpy() for v, value in graph.consts.items() if v not in consts}

@@ -23,11 +23,16 @@ UNTRACED = np.empty((1, 1))
 FORWARDS = SimpleNamespace(**{name: op.forward for name, op in OPS.items()})
 
 
-def functions(program: Program) -> Any:
+def functions(program: Program, device: str = "cpu") -> Any:
     """The functions of a program, loaded when they are first asked for: `weights`, `ahead` and so on; see `host.py`."""
-    if program.functions is None:
-        program.functions = bind(program, load(program.text))
-    return program.functions
+    if device not in program.functions:
+        if device == "cpu":
+            program.functions[device] = bind(program, load(program.text))
+        else:
+            from minigrad.codegen import cuda_run
+
+            program.functions[device] = cuda_run.bind(program)
+    return program.functions[device]
 
 
 def bind(program: Program, kernels: Any) -> Any:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from minigrad.codegen.half import Half
+from minigrad.device import arrays
 
 LIMIT = 1 << 29  # bytes that may lie idle
 
@@ -18,34 +19,34 @@ LIMIT = 1 << 29  # bytes that may lie idle
 class Arrays(list[np.ndarray[Any, Any]]):
     """Arrays for the values of one half of a program that nobody else sees, over so many steps."""
 
-    def __init__(self, half: Half, steps: int) -> None:
-        leading = {"time": (steps,), "carry": (steps + 1,), "swap": (2,)}
-        super().__init__(np.empty((*leading.get(a.kind, ()), half.plan.batch, a.width), a.dtype) for a in half.own)
-        self.key, self.size = (half, steps), sum(array.nbytes for array in self)
+    def __init__(self, half: Half, steps: int, device: str) -> None:
+        leading, empty = {"time": (steps,), "carry": (steps + 1,), "swap": (2,)}, arrays(device).empty
+        super().__init__(empty((*leading.get(a.kind, ()), half.plan.batch, a.width), a.dtype) for a in half.own)
+        self.key, self.size = (half, steps, device), sum(array.size * array.dtype.itemsize for array in self)
 
 
-_idle: dict[tuple[Half, int], list[Arrays]] = defaultdict(list)
+_idle: dict[tuple[Half, int, str], list[Arrays]] = defaultdict(list)
 _lock = threading.Lock()
 _bytes = 0
 
 
-def take(half: Half, steps: int) -> Arrays:
+def take(half: Half, steps: int, device: str) -> Arrays:
     """Arrays that lay idle, or new ones."""
     global _bytes
     with _lock:
-        if idle := _idle[half, steps]:
+        if idle := _idle[half, steps, device]:
             _bytes -= idle[-1].size
             return idle.pop()
-    return Arrays(half, steps)
+    return Arrays(half, steps, device)
 
 
-def give(arrays: Arrays) -> None:
+def give(lent: Arrays) -> None:
     """Take them back; all that lies idle is let go when it is too much."""
     global _bytes
     with _lock:
-        if _bytes + arrays.size > LIMIT:
+        if _bytes + lent.size > LIMIT:
             _idle.clear()
             _bytes = 0
-        if arrays.size <= LIMIT:
-            _bytes += arrays.size
-            _idle[arrays.key].append(arrays)
+        if lent.size <= LIMIT:
+            _bytes += lent.size
+            _idle[lent.key].append(lent)

@@ -8,7 +8,7 @@ from typing import Any
 
 from minigrad.gpu import THREADS, cuda, device_function, kernel
 from minigrad.jit import types
-from minigrad.kernels.cuda_math import exp64, log
+from minigrad.kernels.cuda_math import exp64, log, sqrt
 
 
 @kernel
@@ -93,6 +93,18 @@ def add_rows(n: Any, columns: Any, index: Any, index_at: Any, g: Any, g_at: Any,
     for i in range(cuda.grid(1), columns, cuda.gridsize(1)):
         for k in range(n):
             out[index[index_at + k] * columns + i] += g[g_at + k * columns + i]
+
+
+@kernel
+def adam(n: Any, p: Any, g: Any, g_at: Any, m: Any, v: Any, rate: Any, root: Any, beta1: Any, beta2: Any, eps: Any,
+         coupled: Any, decay: Any) -> None:  # fmt: skip
+    """As `cpu.adam`;  p, g, m, v [N], of which p, m, v are written."""
+    one = g.dtype.type(1)
+    for i in range(cuda.grid(1), n, cuda.gridsize(1)):
+        slope = g[g_at + i] + coupled * p[i]
+        m[i] = beta1 * m[i] + (one - beta1) * slope
+        v[i] = beta2 * v[i] + (one - beta2) * slope * slope
+        p[i] -= rate * m[i] / (sqrt(v[i]) * root + eps) + decay * p[i]
 
 
 @kernel

@@ -102,6 +102,9 @@ class CudaArray(NDArrayOperatorsMixin):
             return self.copy() if copy else self
         return CudaArray.run_op(OPS["cast"], [self], {"dtype": np.dtype(dtype)})
 
+    def sum(self, axis: int) -> "CudaArray":
+        return CudaArray.run_op(OPS["sum"], [self], {"axes": (axis,), "keepdims": False})
+
     def reshape(self, *sizes: Any) -> "CudaArray":
         shape = sizes[0] if len(sizes) == 1 and isinstance(sizes[0], tuple) else sizes
         if -1 in shape:

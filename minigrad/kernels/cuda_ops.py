@@ -226,6 +226,16 @@ def _block_moved(shadow: Any, n: int, source: int, to: int) -> Any:
     return np.moveaxis(shadow, range(source, source + n), range(to, to + n))
 
 
+# --- training -----------------------------------------------------------------------------------------------------
+
+
+def adam(p: CudaArray, g: CudaArray, m: CudaArray, v: CudaArray, settings: np.ndarray[Any, Any]) -> None:
+    """As `cpu.adam`; p, m and v lie at the beginning of their memory."""
+    g = g.packed()
+    launch(cuda.adam, *grid(p.size), p.size, p.memory.numbers, g.memory.numbers, g.offset, m.memory.numbers,
+           v.memory.numbers, *settings)  # fmt: skip
+
+
 # --- products -----------------------------------------------------------------------------------------------------
 
 

@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 
 from minigrad import random
-from minigrad.core import draw
-from minigrad.eager import tensor
+from minigrad.core import as_value, draw
 from minigrad.nn.layers import check_share, check_sizes
 from minigrad.nn.module import Module
 
@@ -68,7 +67,7 @@ class Cell(Module):
             return h
         if self.mask is None or self.mask.shape != h.shape or self.mask.dtype != h.dtype:
             kept = np.random.default_rng(self.mask_seed).random(h.shape, dtype=np.float32) >= p
-            self.mask = tensor((kept / (1 - p)).astype(h.dtype))
+            self.mask = as_value((kept / (1 - p)).astype(h.dtype))
         return h * self.mask
 
     def keep(self, old: Any, new: Any) -> Any:

@@ -63,7 +63,7 @@ class Embedding(Module):
             ShapeError: if an index is not in 0 .. N - 1.
         """
         indices, n = as_value(indices), len(self.weight)
-        values = np.asarray(indices) if indices.is_known else np.empty(0)
+        values = indices.numpy() if indices.is_known else np.empty(0)
         if values.size and not 0 <= values.min() <= values.max() < n:
             raise ShapeError(f"Embedding of {n} rows: indices reach from {values.min()} to {values.max()}.")
         return take(self.weight, indices, axis=0)

@@ -30,7 +30,7 @@ def cross_entropy(logits: Any, targets: Any, *, ignore_index: int | None = None)
         raise ShapeError(
             f"cross_entropy: logits {show(logits)} want targets {list(logits.shape[:-1])}, not {show(targets)}."
         )
-    flat = np.asarray(targets).reshape(-1)
+    flat = targets.numpy().reshape(-1)
     counted = np.ones(flat.shape, bool) if ignore_index is None else flat != ignore_index
     kept = flat[counted]
     if kept.size and not 0 <= kept.min() <= kept.max() < classes:

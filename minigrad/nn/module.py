@@ -6,6 +6,7 @@ from typing import Any, Self
 import numpy as np
 
 from minigrad.arraytype import ArrayType, check_dtype, is_floating
+from minigrad.device import check_device, put
 from minigrad.eager import tensor
 from minigrad.errors import WeightsError, did_you_mean
 from minigrad.tape import Leaf
@@ -21,7 +22,7 @@ class Parameter(Tensor):
 
     def __init__(self, data: Any) -> None:
         value = data if isinstance(data, Tensor) else tensor(data)
-        super().__init__(value.numpy().copy())
+        super().__init__(value._data.copy())
         self.requires_grad = True
 
     def assign(self, array: Array) -> None:
@@ -31,10 +32,20 @@ class Parameter(Tensor):
             with self.writing() as data:
                 data[...] = array
             return
+        self._replace(put(np.array(array, dtype=check_dtype(dtype), order="C"), self.device))
+
+    def move(self, device: str) -> None:
+        """Live on a device from now on, the gradient too; a pending backward that needs the old values will refuse."""
+        if check_device(device) != self.device:
+            grad = self.grad
+            self._replace(put(self._data, device))
+            self.grad = None if grad is None else grad.to(device)
+
+    def _replace(self, data: Any) -> None:
         self.version[0] += 1
         self.version = [0]
-        self._data = np.array(array, dtype=check_dtype(dtype), order="C")
-        self.edge = (Leaf(ArrayType(self.shape, dtype)), 0)
+        self._data = data
+        self.edge = (Leaf(ArrayType(self.shape, self.dtype)), 0)
 
 
 class Module:
@@ -87,6 +98,21 @@ class Module:
     def parameters(self) -> list[Parameter]:
         """Every weight."""
         return [parameter for _, parameter in self.named_parameters()]
+
+    def to(self, device: str) -> Self:
+        """Move every weight to a device, "cpu" or "cuda"; an optimiser's state follows at its next step.
+
+        Raises:
+            DeviceError: if the device is not there.
+        """
+        for parameter in self.parameters():
+            parameter.move(device)
+        return self
+
+    @property
+    def device(self) -> str:
+        """Where the weights live; the CPU if there are none."""
+        return next((p.device for _, p in self._named()), "cpu")
 
     def train(self, mode: bool = True) -> Self:
         """Behave as in training: dropout drops."""

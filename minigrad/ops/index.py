@@ -99,7 +99,7 @@ def _index_arrays(part: Any) -> list[Any]:
     if value.dtype.kind in "iu":
         return [value]
     if value.dtype.kind == "b":
-        return [as_value(found) for found in np.nonzero(np.asarray(value))]
+        return [as_value(found) for found in np.nonzero(value.numpy())]
     raise DtypeError(f"indices must be integers, booleans, slices, `...` or None, not {value.dtype}.")
 
 
@@ -144,7 +144,7 @@ def one_hot(indices: Any, num_classes: int, dtype: Any = np.float32) -> Any:
         ShapeError: if an index is not in 0 .. num_classes - 1.
     """
     value = _integers("one_hot", indices)
-    known = np.asarray(value) if value.is_known else np.empty(0)
+    known = value.numpy() if value.is_known else np.empty(0)
     if known.size and not 0 <= known.min() <= known.max() < num_classes:
         raise ShapeError(
             f"one_hot: indices reach from {known.min()} to {known.max()}, classes from 0 to {num_classes - 1}."
