@@ -1,6 +1,6 @@
 """numba.cuda's only door: finding the GPU or the simulator, compiling kernels for it, and its memory.
 
-Imports `errors`. Whoever imports this file has asked for CUDA. numba.cuda lives in the package numba-cuda, which is
+Imports `errors` and `jit`. Whoever imports this file has asked for CUDA. numba.cuda lives in the package numba-cuda, which is
 pinned in pyproject.toml: its announced successor has no simulator. With `NUMBA_ENABLE_CUDASIM=1` kernels run as plain
 Python, thread by thread: for tests, not for work.
 """
@@ -17,9 +17,11 @@ from typing import Any
 import numpy as np
 
 from minigrad.errors import DeviceError
+from minigrad.jit import in_folder, kernel_folder
 
 SIMULATED = os.environ.get("NUMBA_ENABLE_CUDASIM", "0") not in ("", "0")
 THREADS = 2 if SIMULATED else 256  # of a block; a simulated thread is a thread of Python's
+MOST_THREADS = 512  # of any block, so that a thread may have 128 registers
 LIMIT = 1 << 30  # bytes that may lie idle
 OUT_OF_MEMORY = 2  # cuMemAlloc's code
 
@@ -95,7 +97,10 @@ def description() -> str:
 
 def kernel(python: Callable[..., None]) -> Any:
     """Declare a kernel for the GPU: outputs passed in, nothing allocated or checked. Call `launch` with it."""
-    return door().jit(python)
+    if SIMULATED:
+        return door().jit(python)
+    with in_folder(door().core.config):
+        return door().jit(python, launch_bounds=MOST_THREADS, cache=kernel_folder() is not None)
 
 
 def device_function(python: Callable[..., Any]) -> Any:
@@ -105,17 +110,25 @@ def device_function(python: Callable[..., Any]) -> Any:
 
 def launch(kernel: Any, blocks: int, threads: int, *arguments: Any, shared: int = 0) -> None:
     """Run a kernel; returns before it is done."""
+    if SIMULATED:
+        _simulate(kernel, min(blocks, 3), threads, shared, arguments)
+        return
     try:
-        if SIMULATED:
-            with warnings.catch_warnings():  # what a GPU computes without a word
-                warnings.simplefilter("ignore")
-                kernel[blocks, threads, 0, shared](*arguments)
-        else:
-            kernel[blocks, threads, 0, shared](*arguments)
-    except DeviceError:
-        raise
+        kernel[blocks, threads, 0, shared](*arguments)
     except Exception as error:
         raise _told(error, 0) from error
+
+
+def _simulate(kernel: Any, blocks: int, threads: int, shared: int, arguments: tuple[Any, ...]) -> None:
+    """Run a kernel as threads of Python, which wait for each other more often than Python would let them."""
+    patience = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        with warnings.catch_warnings():  # of overflow and the like, which a GPU computes without a word
+            warnings.simplefilter("ignore")
+            kernel[blocks, threads, 0, shared](*arguments)
+    finally:
+        sys.setswitchinterval(patience)
 
 
 def grid(elements: int) -> tuple[int, int]:

@@ -13,7 +13,8 @@ import pickle
 import sys
 import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -66,19 +67,26 @@ class compiling_for:  # noqa: N801
 
 def kernel(python: Callable[..., None]) -> Any:
     """Declare a kernel: plain loops, outputs passed in, nothing allocated or checked; it lets other threads run."""
-    folder = kernel_folder()
-    settings: Any = numba.config
-    before = settings.CACHE_DIR
-    with _lock:
-        try:  # Numba reads the setting when the function is made; a user's own kernels keep theirs
-            if folder is not None:
-                settings.CACHE_DIR = str(folder)
-            cached = folder is not None
-            jitted = numba.njit(cache=cached, nogil=True, error_model="numpy", fastmath=FASTMATH)(python)
-        finally:
-            settings.CACHE_DIR = before
+    cached = kernel_folder() is not None
+    with in_folder(numba.config):
+        jitted = numba.njit(cache=cached, nogil=True, error_model="numpy", fastmath=FASTMATH)(python)
     _watch(jitted)
     return jitted
+
+
+@contextmanager
+def in_folder(settings: Any) -> Iterator[None]:
+    """Let functions that are made within the block keep their machine code in minigrad's folder: Numba reads the setting
+    then, and a user's own kernels keep theirs.
+    """
+    folder, before = kernel_folder(), settings.CACHE_DIR
+    with _lock:
+        try:
+            if folder is not None:
+                settings.CACHE_DIR = str(folder)
+            yield
+        finally:
+            settings.CACHE_DIR = before
 
 
 def helper(python: Callable[..., Any]) -> Any:
@@ -124,7 +132,7 @@ def kernel_folder() -> Path | None:
     """
     here = Path(__file__).parent
     stamp = hashlib.sha256(f"{version('numba')} {version('llvmlite')} {version('numpy')}".encode())
-    for file in [here / "jit.py", here / "llvm.py", *sorted((here / "kernels").glob("*.py"))]:
+    for file in [here / "jit.py", here / "llvm.py", here / "gpu.py", *sorted((here / "kernels").glob("*.py"))]:
         stamp.update(file.read_bytes())
     top = _private(cache_folder() / "kernels")
     return top and _private(top / stamp.hexdigest()[:12])

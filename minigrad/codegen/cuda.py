@@ -17,6 +17,7 @@ from minigrad.codegen.plan import Statement, identifier
 from minigrad.codegen.schedule import Loop, Region
 from minigrad.codegen.text import Text
 from minigrad.errors import TraceError
+from minigrad.gpu import MOST_THREADS
 from minigrad.ir.graph import Variable
 from minigrad.kernels.cuda_elements import spoken
 from minigrad.ops.reduce import START, STEP
@@ -33,7 +34,6 @@ from minigrad.gpu import cuda, kernel
 from minigrad.jit import types
 from minigrad.kernels.cuda_math import *  # noqa: F403
 from minigrad.kernels.cuda_scan import load, multiply, norm'''
-THREADS = 512  # of a block, at most
 LEADING = {"time": True, "carry": True, "swap": True, "norm": True}  # arrays with one part a step
 
 
@@ -269,7 +269,7 @@ def _setting(text: CudaText, products: list[Product], alone: bool) -> list[str]:
         "lane, lanes = me * blocks + block, threads * blocks",
     )
     if alone:
-        text.put(f"part = cuda.shared.array({THREADS}, types.float64)")
+        text.put(f"part = cuda.shared.array({MOST_THREADS}, types.float64)")
     if products:
         text.put(f"store = cuda.shared.array(0, types.{dtype})")
     for i, p in enumerate(products):

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minigrad import gpu
-from minigrad.codegen.cuda import THREADS, Product, Written, module_text
+from minigrad.codegen.cuda import Product, Written, module_text
 from minigrad.codegen.half import Half
 from minigrad.codegen.places import Array
 from minigrad.codegen.program import Program
@@ -24,7 +24,7 @@ from minigrad.kernels.cuda_products import multiply
 Numbers = np.ndarray[Any, Any]
 ALONE, TOGETHER, STEPWISE = "alone", "together", "stepwise"
 WORTH = 1.2e8  # rows times weights: for more, cuBLAS step by step is faster than the product in a kernel (estimated)
-STATIC = 8 * THREADS  # bytes of shared memory that a kernel's own exchange takes
+STATIC = 8 * gpu.MOST_THREADS  # bytes of shared memory that a kernel's own exchange takes
 
 
 def bind(program: Program) -> Any:
@@ -77,7 +77,7 @@ class Launcher:
         self.half, self.written, self.kernel = half, written, kernel
         self.batch = half.plan.batch
         widest = max([p.columns for p in written.products] + [a.width for a in half.arrays], default=1)
-        self.threads = min(THREADS, -(-widest // 32) * 32) if not gpu.SIMULATED else gpu.THREADS
+        self.threads = min(gpu.MOST_THREADS, -(-widest // 32) * 32) if not gpu.SIMULATED else gpu.THREADS
         self.way: Way | None = None
 
     def __call__(self, _first: int, _last: int, steps: int, down: bool, late: int, traced: bool, *rest: Any) -> None:
