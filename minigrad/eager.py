@@ -163,14 +163,14 @@ def tensor(data: Any, *, dtype: Any = None, requires_grad: bool = False, device:
         data: Python floats become float32, Python integers int64; arrays keep their dtype.
         dtype: another dtype to convert to.
         requires_grad: whether `backward` adds up a gradient here.
-        device: "cpu" or "cuda"; `None` is the CPU.
+        device: "cpu" or "cuda"; `None` is the device of a given Tensor, else the CPU.
 
     Raises:
         DeviceError: if the device is not there.
         DtypeError: for float16, complex numbers, text, or `requires_grad` on anything but floats.
         ShapeError: for rows of different lengths.
     """
-    device = devices.check_device(device)
+    device = data.device if device is None and isinstance(data, Tensor) else devices.check_device(device)
     if isinstance(data, (Tensor, np.ndarray, np.generic)):
         array = data.numpy() if isinstance(data, Tensor) else data
         found = check_dtype(array.dtype if dtype is None else dtype)

@@ -120,7 +120,11 @@ def launch(kernel: Any, blocks: int, threads: int, *arguments: Any, shared: int 
 
 
 def _simulate(kernel: Any, blocks: int, threads: int, shared: int, arguments: tuple[Any, ...]) -> None:
-    """Run a kernel as threads of Python, which wait for each other more often than Python would let them."""
+    """Run a kernel as threads of Python, which take turns more often than Python would let them.
+
+    Shared memory must be asked for with the launch: the simulator's `shared.array` of a fixed size, when two threads come
+    at once, gives each its own.
+    """
     patience = sys.getswitchinterval()
     sys.setswitchinterval(1e-5)
     try:
@@ -189,7 +193,8 @@ class Memory:
 
     def __del__(self) -> None:
         global _lies
-        if hasattr(self, "raw") and not sys.is_finalizing() and _lies + self.bytes <= LIMIT:
+        ends = sys is None or sys.is_finalizing()  # the interpreter takes its modules apart
+        if hasattr(self, "raw") and not ends and _lies + self.bytes <= LIMIT:
             _lies += self.bytes
             _idle[self.bytes].append(self.raw)
 

@@ -20,7 +20,7 @@ from minigrad.jit import load
 from minigrad.tree import flatten, unflatten
 
 
-def plain(program):
+def plain(program, _device="cpu"):
     """A generated module as Python runs it: no Numba, and matrix products by NumPy."""
 
     def multiply(a, panels, out, first, last):
@@ -45,14 +45,14 @@ def plain(program):
     return run.bind(program, SimpleNamespace(forward=hushed(module.forward), backward=hushed(module.backward)))
 
 
-def everything(name, dtype, batch, steps, **options):
+def everything(name, dtype, batch, steps, device="cpu", **options):
     """Values, every gradient and the traces of a scan with random first carries, weights and cotangents."""
     make, shapes, carry = CELLS[name]
     rng = np.random.default_rng(5)
 
     def leaf(*shape):
         shape = [batch if n == "B" else n for n in shape]
-        return mg.tensor(rng.normal(size=shape).astype(dtype) * 0.7, requires_grad=True)
+        return mg.tensor(rng.normal(size=shape).astype(dtype) * 0.7, requires_grad=True, device=device)
 
     weights = [leaf(*shape) for shape in shapes]
     h, xs = leaf(batch, 3), leaf(steps, batch, D)
@@ -180,7 +180,7 @@ def test_what_a_cell_closes_over_may_change() -> None:
 
 def test_other_sizes_need_no_other_module(monkeypatch) -> None:
     programs, real = [], fused.functions
-    monkeypatch.setattr(fused, "functions", lambda program: programs.append(program) or real(program))
+    monkeypatch.setattr(fused, "functions", lambda program, device: programs.append(program) or real(program, device))
     for batch, d, h in ((3, 5, 7), (4, 9, 16), (8, 6, 32)):
         mg.nn.Recurrent("lstm", d, h)(np.ones((2, batch, d), "f4"))
     assert len(programs) == 3

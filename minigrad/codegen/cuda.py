@@ -16,8 +16,6 @@ from minigrad.codegen.places import Array, Place, Sizes
 from minigrad.codegen.plan import Statement, identifier
 from minigrad.codegen.schedule import Loop, Region
 from minigrad.codegen.text import Text
-from minigrad.errors import TraceError
-from minigrad.gpu import MOST_THREADS
 from minigrad.ir.graph import Variable
 from minigrad.kernels.cuda_elements import spoken
 from minigrad.ops.reduce import START, STEP
@@ -25,6 +23,7 @@ from minigrad.ops.reduce import START, STEP
 HEAD = '''"""A recurrence for the GPU, written by minigrad from the graph of its cell. B rows; steps start to stop of T.
 down: from the last step to the first.  late: 1 for a scan that runs so, whose carry before step t is then at t + 1.
 only: the region to run, or -1 for all.  together: whether all blocks run all rows.  x_at: where x begins.
+Shared memory: `part`, if rows are summed up, and behind it the weights, `store`.
 """
 
 import numpy as np
@@ -100,8 +99,6 @@ class CudaLoop(LoopWriter):
         super().__init__(out, loop)
         self.out: CudaText = out
         self.reductions = [s for s in loop.statements if s.kind in START]
-        if len({s.axes for s in self.reductions}) > 1:
-            raise TraceError("two reductions of one value run along different axes")
         self.reduced = self.reductions[0].axes if self.reductions else ()
         self.body: list[str] = []
         self.before = [self.body]
@@ -269,7 +266,7 @@ def _setting(text: CudaText, products: list[Product], alone: bool) -> list[str]:
         "lane, lanes = me * blocks + block, threads * blocks",
     )
     if alone:
-        text.put(f"part = cuda.shared.array({MOST_THREADS}, types.float64)")
+        text.put("part = cuda.shared.array(0, types.float64)")
     if products:
         text.put(f"store = cuda.shared.array(0, types.{dtype})")
     for i, p in enumerate(products):

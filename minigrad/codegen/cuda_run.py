@@ -24,7 +24,7 @@ from minigrad.kernels.cuda_products import multiply
 Numbers = np.ndarray[Any, Any]
 ALONE, TOGETHER, STEPWISE = "alone", "together", "stepwise"
 WORTH = 1.2e8  # rows times weights: for more, cuBLAS step by step is faster than the product in a kernel (estimated)
-STATIC = 8 * gpu.MOST_THREADS  # bytes of shared memory that a kernel's own exchange takes
+EXCHANGE = 8 * gpu.MOST_THREADS  # bytes of shared memory in which the threads of a block sum rows up
 
 
 def bind(program: Program) -> Any:
@@ -83,7 +83,7 @@ class Launcher:
     def __call__(self, _first: int, _last: int, steps: int, down: bool, late: int, traced: bool, *rest: Any) -> None:
         arrays = [a.packed() for a in rest[len(rest) - len(self.half.arrays) :]]
         if self.way is None:
-            self.way = choose(self.written, self.batch, gpu.shared_bytes() - STATIC, gpu.processors())
+            self.way = choose(self.written, self.batch, gpu.shared_bytes() - EXCHANGE, gpu.processors())
             self._allow(steps, arrays)
         if self.way.name != STEPWISE:
             self._launch(0, steps, -1, steps, down, late, traced, arrays)
@@ -110,11 +110,12 @@ class Launcher:
         """Where in shared memory the part of each weight begins, in numbers, and the bytes of all."""
         assert self.way is not None
         blocks = self.way.blocks if self.way.name == TOGETHER else 1
-        begins, total = [], 0
+        size = max([p.weight.dtype.itemsize for p in self.written.products], default=4)
+        begins, total = [], EXCHANGE // size if self.written.alone else 0
         for p, here in zip(self.written.products, self.way.here, strict=True):
             begins.append(total)
             total += here * -(-p.columns // blocks)
-        return begins, total * max([p.weight.dtype.itemsize for p in self.written.products], default=4)
+        return begins, total * size
 
     def _allow(self, steps: int, arrays: list[CudaArray]) -> None:
         """Compile the kernel, by running no step, and let it have its shared memory."""

@@ -12,6 +12,7 @@ from math import prod
 from minigrad.arraytype import Shape
 from minigrad.codegen.plan import Plan, Statement
 from minigrad.ir.graph import Variable
+from minigrad.ops.reduce import START
 
 
 @dataclass
@@ -80,7 +81,8 @@ def _place_in(loops: list[Loop], s: Statement, plan: Plan, makers: dict[Variable
             beside = bool(read) and source.shape == s.shape and all(_is_direct(plan, makers, v) for v in read)
             earliest = max(earliest, where[source][1] + (0 if beside else 1))
     for i in range(earliest, len(loops)):
-        if loops[i].shape == s.shape:
+        reductions = {other.axes for other in loops[i].statements if other.kind in START}
+        if loops[i].shape == s.shape and (s.kind not in START or reductions <= {s.axes}):
             loops[i].statements.append(s)
             return i
     loops.append(Loop(s.shape, [s]))

@@ -6,7 +6,7 @@ elements of the result, and adds up in the order of the CPU: the same bits each 
 
 from typing import Any
 
-from minigrad.gpu import THREADS, cuda, device_function, kernel
+from minigrad.gpu import cuda, device_function, kernel
 from minigrad.jit import types
 from minigrad.kernels.cuda_math import exp64, log, sqrt
 
@@ -38,7 +38,7 @@ def running_sum(n: Any, m: Any, after: Any, x: Any, x_at: Any, out: Any) -> None
 @device_function
 def row_sums(n: Any, x: Any, at: Any) -> tuple[Any, Any]:
     """The maximum of a row and the sum of exp(x - maximum), for a block together;  x [at : at + n]."""
-    part = cuda.shared.array(THREADS, types.float64)
+    part = cuda.shared.array(0, types.float64)
     me, all_ = cuda.threadIdx.x, cuda.blockDim.x
     high = float(x[at])
     for k in range(me, n, all_):

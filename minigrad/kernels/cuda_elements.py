@@ -105,7 +105,8 @@ def reduce(name: str, start: str, step: str, x: CudaArray, axes: tuple[int, ...]
         threads = THREADS if n >= THREADS else min(32, THREADS)
         blocks = min(out.size, 1 << 16)
         run = _reduction_kernel(name, start, step, np.dtype(dtype).name)
-        launch(run, blocks, threads, out.size, n, rows.memory.numbers, rows.offset, out.memory.numbers)
+        launch(run, blocks, threads, out.size, n, rows.memory.numbers, rows.offset, out.memory.numbers,
+               shared=threads * out.dtype.itemsize)  # fmt: skip
     return out
 
 
@@ -116,7 +117,7 @@ def _reduction_kernel(name: str, start: str, step: str, dtype: str) -> Any:
     t = dtype
     begin = f"{t}(x[x_at + i * m])" if "inf" in start else start.format(t=t)  # integers know no infinity
     text = f'''def {name}_of(n, m, x, x_at, out):
-    part = cuda.shared.array({THREADS}, types.{shared})
+    part = cuda.shared.array(0, types.{shared})
     me = cuda.threadIdx.x
     for i in range(cuda.blockIdx.x, n, cuda.gridDim.x):
         total = {begin}

@@ -137,7 +137,8 @@ def _cross_entropy(x: CudaArray, targets: CudaArray) -> CudaArray:
 
 def _by_rows(kernel: Any, rows: int, n: int, *arguments: Any) -> None:
     """A block for each row, of one warp where rows are short."""
-    launch(kernel, min(rows, 1 << 16), THREADS if n >= THREADS else min(32, THREADS), rows, n, *arguments)
+    threads = THREADS if n >= THREADS else min(32, THREADS)
+    launch(kernel, min(rows, 1 << 16), threads, rows, n, *arguments, shared=8 * threads)
 
 
 # --- by position --------------------------------------------------------------------------------------------------

@@ -1,0 +1,73 @@
+"""Scans on the GPU, or in its simulator, against their definition on the CPU, in each way that a kernel can run."""
+
+import grid
+import numpy as np
+import pytest
+from cells import CELLS
+from test_compiled import compare, everything
+
+import minigrad as mg
+from minigrad import gpu
+from minigrad.codegen import cuda_run
+from minigrad.codegen.cuda_run import ALONE, STEPWISE, TOGETHER, Way, choose
+
+B, T = 3, 3
+
+
+def both(name, dtype, batch=B, steps=T, **options):
+    """On the GPU, compiled, and the definition on the CPU."""
+    compare(
+        everything(name, dtype, batch, steps, device="cuda", compiled=True, **options),
+        everything(name, dtype, batch, steps, compiled=False, **options),
+        dtype,
+    )
+
+
+@pytest.fixture
+def way(monkeypatch):
+    """Let every kernel of programs made from now on run in a way."""
+    def force(name, blocks, share=1.0):
+        def chosen(written, batch, room, most):
+            return Way(name, blocks, tuple(int(p.inner * share) for p in written.products))
+
+        monkeypatch.setattr(cuda_run, "choose", chosen)
+        monkeypatch.setattr("minigrad.compiled._programs", __import__("collections").defaultdict(list))
+
+    return force
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+@pytest.mark.parametrize("name", CELLS)
+def test_every_cell_equals_its_definition(name, dtype) -> None:
+    both(name, dtype, lengths=np.array([3, 0, 2]), checkpoint=2, reverse=dtype == "f4")
+    both(name, dtype, batch=1 if dtype == "f4" else 5)
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_a_region_a_step_with_products_between(name, way) -> None:
+    way(STEPWISE, 2, 0)
+    both(name, "f4", lengths=np.array([3, 0, 2]), reverse=True)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5])
+def test_weights_that_do_not_fit_into_shared_memory_are_read_from_outside(share, way) -> None:
+    for name in ("lstm", "weight_twice"):
+        way(ALONE, 2, share)
+        both(name, "f4", batch=11)
+
+
+NO_REDUCTIONS = [name for name in CELLS if name not in ("layer_norm", "attention", "additive", "odd_ops")]
+
+
+@pytest.mark.parametrize("name", NO_REDUCTIONS)
+def test_all_blocks_together(name, way, monkeypatch) -> None:
+    launched = []
+
+    def launch(kernel, blocks, threads, *arguments, shared=0):
+        launched.append(blocks)
+        grid.launch(kernel, blocks, threads, *arguments, shared=shared)
+
+    monkeypatch.setattr(gpu, "launch", launch)
+    way(TOGETHER, 3)
+    both(name, "f4", batch=6, lengths=np.array([3, 0, 2, 3, 1, 3]))
+    assert 3 in launched
