@@ -1,16 +1,19 @@
 """Where arrays live, and how they get there. CUDA is looked for when somebody asks for it, never before.
 
-Imports `errors`, and for CUDA the arrays of `kernels/cuda_array.py`. NumPy arrays live on the CPU; whatever else a
-Tensor holds says where it lives (`device`), runs ops itself (`run`) and comes back (`numpy`).
+Imports `errors`, and `gpu` when asked what there is. NumPy arrays live on the CPU; whatever else a Tensor holds says where
+it lives (`device`), runs ops itself (`run_op`) and comes back (`numpy`). Another device is a module, named in `MODULES` and
+imported when asked for: `put(array)`, `empty(shape, dtype)`, `zeros(shape, dtype)`.
 """
 
+from importlib import import_module
 from typing import Any
 
 import numpy as np
 
 from minigrad.errors import DeviceError, did_you_mean
 
-DEVICES = ("cpu", "cuda")
+MODULES = {"cuda": "minigrad.kernels.cuda_ops"}
+DEVICES = ("cpu", *MODULES)
 
 
 def check_device(name: str | None) -> str:
@@ -31,6 +34,15 @@ def home(data: Any) -> str:
     return "cpu" if isinstance(data, np.ndarray) else data.device
 
 
+def arrays(name: str) -> Any:
+    """How arrays are made on a device: `empty(shape, dtype)` and `zeros(shape, dtype)`.
+
+    Raises:
+        DeviceError: if that device is not there.
+    """
+    return np if name == "cpu" else import_module(MODULES[name])
+
+
 def put(data: Any, name: str) -> Any:
     """The same numbers on a device: the array itself if it lives there.
 
@@ -39,23 +51,7 @@ def put(data: Any, name: str) -> Any:
     """
     if home(data) == name:
         return data
-    if name == "cpu":
-        return data.numpy()
-    from minigrad import gpu
-
-    gpu.door()
-    from minigrad.kernels import cuda_array, cuda_ops  # noqa: F401  # the ops, for what is put there
-
-    return cuda_array.put(data)
-
-
-def arrays(name: str) -> Any:
-    """How arrays are made on a device: `empty(shape, dtype)` and `zeros(shape, dtype)`."""
-    if name == "cpu":
-        return np
-    from minigrad.kernels import cuda_array
-
-    return cuda_array
+    return data.numpy() if name == "cpu" else arrays(name).put(data)
 
 
 def report() -> dict[str, str]:

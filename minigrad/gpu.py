@@ -99,8 +99,8 @@ def kernel(python: Callable[..., None]) -> Any:
     """Declare a kernel for the GPU: outputs passed in, nothing allocated or checked. Call `launch` with it."""
     if SIMULATED:
         return door().jit(python)
-    with in_folder(door().core.config):
-        return door().jit(python, launch_bounds=MOST_THREADS, cache=kernel_folder() is not None)
+    with in_folder(door().core.config, "cuda"):
+        return door().jit(python, launch_bounds=MOST_THREADS, cache=kernel_folder("cuda") is not None)
 
 
 def device_function(python: Callable[..., Any]) -> Any:

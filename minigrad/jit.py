@@ -75,11 +75,11 @@ def kernel(python: Callable[..., None]) -> Any:
 
 
 @contextmanager
-def in_folder(settings: Any) -> Iterator[None]:
+def in_folder(settings: Any, device: str = "cpu") -> Iterator[None]:
     """Let functions that are made within the block keep their machine code in minigrad's folder: Numba reads the setting
     then, and a user's own kernels keep theirs.
     """
-    folder, before = kernel_folder(), settings.CACHE_DIR
+    folder, before = kernel_folder(device), settings.CACHE_DIR
     with _lock:
         try:
             if folder is not None:
@@ -125,14 +125,15 @@ def _watch(jitted: Any) -> None:
 
 
 @cache
-def kernel_folder() -> Path | None:
+def kernel_folder(device: str = "cpu") -> Path | None:
     """Where this version of minigrad, on this version of Numba, keeps kernels; None if it cannot be written to.
 
     The folder is named after the text of every file whose functions become part of a kernel: Numba looks at one only.
     """
-    here = Path(__file__).parent
-    stamp = hashlib.sha256(f"{version('numba')} {version('llvmlite')} {version('numpy')}".encode())
-    for file in [here / "jit.py", here / "llvm.py", here / "gpu.py", *sorted((here / "kernels").glob("*.py"))]:
+    here, needs = Path(__file__).parent, ("numba", "llvmlite", "numpy") + ("numba-cuda",) * (device == "cuda")
+    stamp = hashlib.sha256(" ".join(map(version, needs)).encode())
+    kernels = [file for file in (here / "kernels").glob("*.py") if file.name.startswith("cuda") is (device == "cuda")]
+    for file in [here / "jit.py", here / ("gpu.py" if device == "cuda" else "llvm.py"), *sorted(kernels)]:
         stamp.update(file.read_bytes())
     top = _private(cache_folder() / "kernels")
     return top and _private(top / stamp.hexdigest()[:12])

@@ -135,7 +135,7 @@ def test_threads_checkpoints_and_traces_do_not_change_a_bit(name, monkeypatch) -
 
 
 def test_a_planted_error_of_a_twentieth_of_a_percent_is_found(monkeypatch) -> None:
-    def wrong(program):
+    def wrong(program, _device):
         assert "float64(1) - " in program.text
         return run.bind(program, load(program.text.replace("float64(1) - ", "float64(1.0005) - ")))
 
