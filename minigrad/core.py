@@ -58,8 +58,8 @@ class Op:
     def computed_in(self, inputs: Any, result: np.dtype[Any]) -> tuple[np.dtype[Any], str]:
         """Of an op on elements: the dtype that its expression is computed in, and that expression."""
         if self.name == "cast":
-            return inputs[0].dtype, "{0} != 0" if result == bool else self.loop
-        if result == bool:
+            return inputs[0].dtype, "{0} != 0" if result.kind == "b" else self.loop
+        if result.kind == "b":
             weak = (bool, int, float)
             return np.result_type(*(x if type(x) in weak else x.dtype for x in inputs)), self.loop
         return result, self.loop

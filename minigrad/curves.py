@@ -3,6 +3,7 @@
 Imports `gates`, `nn`, `tracing` and the floors below.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -48,15 +49,13 @@ def time_grad_norm(model: nn.Module, scans: list[ScanTrace]) -> dict[str, list[f
     return found
 
 
-def norms_of(arrays: dict[str, Any]) -> dict[str, float]:
-    """The norm of each array, by name, in float64."""
-    return {name: float(np.sqrt(np.square(a, dtype=np.float64).sum())) for name, a in arrays.items()}
+def roots(names: Iterable[str], square_sums: Any) -> dict[str, float]:
+    """Norms by name, from the sums of squares."""
+    return {name: float(norm) for name, norm in zip(names, np.sqrt(square_sums), strict=True)}
 
 
-def update_ratio(model: nn.Module, before: dict[str, Any]) -> dict[str, float]:
+def update_ratio(moved: dict[str, float], sizes: dict[str, float]) -> dict[str, float]:
     """How long the last step was against the weight that it moved: ‖Δw‖ / ‖w‖ by name."""
-    moved = norms_of({name: p.numpy() - before[name] for name, p in model.named_parameters()})
-    sizes = norms_of(before)
     return {name: short(moved[name] / sizes[name]) if sizes[name] else 0.0 for name in moved}
 
 

@@ -1,8 +1,8 @@
 """Where arrays live, and how they get there. CUDA is looked for when somebody asks for it, never before.
 
-Imports `errors`, and `gpu` when asked what there is. NumPy arrays live on the CPU; whatever else a Tensor holds says where
-it lives (`device`), runs ops itself (`run_op`) and comes back (`numpy`). Another device is a module, named in `MODULES` and
-imported when asked for: `put(array)`, `empty(shape, dtype)`, `zeros(shape, dtype)`.
+Imports `errors`, and `gpu` when asked what there is. NumPy arrays live on the CPU; whatever else a Tensor holds says
+where it lives (`device`), runs ops itself (`run_op`) and comes back (`numpy`). Another device is a module, named in
+`MODULES` and imported when asked for, with `put`, `empty`, `zeros`, `fetch` and `square_sums`.
 """
 
 from importlib import import_module
@@ -52,6 +52,24 @@ def put(data: Any, name: str) -> Any:
     if home(data) == name:
         return data
     return data.numpy() if name == "cpu" else arrays(name).put(data)
+
+
+def fetch(data: list[Any]) -> list[Any]:
+    """The same arrays on the CPU; those that live elsewhere come together, so that their device is waited for once."""
+    away = [i for i, x in enumerate(data) if home(x) != "cpu"]
+    if away:
+        data = list(data)
+        for i, numbers in zip(away, arrays(home(data[away[0]])).fetch([data[i] for i in away]), strict=True):
+            data[i] = numbers
+    return data
+
+
+def square_sums(data: list[Any], less: list[Any] | None = None) -> Any:
+    """[n] of float64, on the arrays' device: Σ x² of each, or Σ (x - y)² where there is a y to each."""
+    if data and home(data[0]) != "cpu":
+        return arrays(home(data[0])).square_sums(data, less)
+    pairs = zip(data, [0] * len(data) if less is None else less, strict=True)
+    return np.array([np.square(x - y, dtype=np.float64).sum() for x, y in pairs])
 
 
 def report() -> dict[str, str]:

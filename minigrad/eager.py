@@ -70,12 +70,13 @@ class Eager(Interpreter):
     """Runs an op at once; writes it on the tape if an input requires a gradient."""
 
     def run(self, op: Op, inputs: tuple[Any, ...], metadata: dict[str, Any]) -> Any:
-        values, arrays, first, traced, kind, away = [], [], None, False, Plain, None
+        values, arrays, first, traced, away = [], [], None, False, None
+        made: type[Tensor] = Plain
         for x in inputs:
             if type(x) not in SCALARS:
                 x = x if isinstance(x, Tensor) else self.lift(x)
                 first = x if first is None else first
-                kind = kind if type(x) is Plain else Tensor
+                made = made if type(x) is Plain else Tensor
                 traced = traced or x.edge is not None
                 arrays.append(x._data)
                 if type(x._data) is not np.ndarray:
@@ -102,7 +103,7 @@ class Eager(Interpreter):
             op.type_rule(*values, **metadata)  # says more than NumPy, if the types are at fault
             kind = DtypeError if isinstance(error, TypeError) else ShapeError
             raise kind(f"{op.name} of {', '.join(show(x) for x in values)}: {error}.") from None
-        outs = tuple([_wrap(r, arrays, first, kind) for r in raw]) if op.multiple else (_wrap(raw, arrays, first, kind),)
+        outs = tuple([_wrap(r, arrays, first, made) for r in (raw if op.multiple else (raw,))])
         if traced and mode.recording and op.vjp is not None:
             if all([out._data.dtype.kind == "f" for out in outs]):
                 edges = [x.edge if isinstance(x, Tensor) else None for x in values]

@@ -101,8 +101,8 @@ class Scan:
             self.carries.append(carry)
             here = slice(start, start + part.length)
             for watcher in self.steps.traces:
-                for norms, made in zip(watcher.carry_norm, part.left, strict=False):
-                    norms[here] = devices.put(_norms(made[:-1] if reverse else made[1:]), "cpu")
+                for k, made in enumerate(part.left[: len(carry)]):
+                    watcher.write(k, here, _norms(made[:-1] if reverse else made[1:]), gradient=False)
             carry = list(part.carry)
             if len(self.starts) == 1:
                 ys = list(part.ys)
@@ -144,9 +144,9 @@ class Scan:
                 g_ys if single else [g[here] for g in g_ys], sums, totals, norms, bool(steps.traces), wanted,
             )  # fmt: skip
             for watcher in steps.traces:
-                for k, leaf in enumerate(watcher.carry_grad_norm):
-                    found_at = next((n for n, (j, *_) in zip(norms, half.norms, strict=True) if j == k), None)
-                    leaf[here] = 0.0 if found_at is None else devices.put(found_at, "cpu")
+                for k in range(program.carry):
+                    made = (n for n, (j, *_) in zip(norms, half.norms, strict=True) if j == k)
+                    watcher.write(k, here, next(made, 0.0), gradient=True)
             if single:
                 g_xs = found
             else:

@@ -1,8 +1,8 @@
 """numba.cuda's only door: finding the GPU or the simulator, compiling kernels for it, and its memory.
 
-Imports `errors` and `jit`. Whoever imports this file has asked for CUDA. numba.cuda lives in the package numba-cuda, which is
-pinned in pyproject.toml: its announced successor has no simulator. With `NUMBA_ENABLE_CUDASIM=1` kernels run as plain
-Python, thread by thread: for tests, not for work.
+Imports `errors` and `jit`. Whoever imports this file has asked for CUDA. numba.cuda lives in the package numba-cuda,
+which is pinned in pyproject.toml: its announced successor has no simulator. With `NUMBA_ENABLE_CUDASIM=1` kernels run
+as plain Python, thread by thread: for tests, not for work.
 """
 
 import os
@@ -122,8 +122,8 @@ def launch(kernel: Any, blocks: int, threads: int, *arguments: Any, shared: int 
 def _simulate(kernel: Any, blocks: int, threads: int, shared: int, arguments: tuple[Any, ...]) -> None:
     """Run a kernel as threads of Python, which take turns more often than Python would let them.
 
-    Shared memory must be asked for with the launch: the simulator's `shared.array` of a fixed size, when two threads come
-    at once, gives each its own.
+    Shared memory must be asked for with the launch: the simulator's `shared.array` of a fixed size, when two threads
+    come at once, gives each its own.
     """
     patience = sys.getswitchinterval()
     sys.setswitchinterval(1e-5)

@@ -76,8 +76,9 @@ def kernel(python: Callable[..., None]) -> Any:
 
 @contextmanager
 def in_folder(settings: Any, device: str = "cpu") -> Iterator[None]:
-    """Let functions that are made within the block keep their machine code in minigrad's folder: Numba reads the setting
-    then, and a user's own kernels keep theirs.
+    """Let functions that are made within the block keep their machine code in minigrad's folder.
+
+    Numba reads the setting when a function is made; a user's own kernels keep theirs.
     """
     folder, before = kernel_folder(device), settings.CACHE_DIR
     with _lock:

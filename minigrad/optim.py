@@ -5,13 +5,13 @@ values refuses.
 """
 
 from collections.abc import Iterable
-from math import sqrt
+from math import isfinite, sqrt
 from typing import Any
 
 import numpy as np
 
 from minigrad import random
-from minigrad.device import home, put
+from minigrad.device import fetch, home, put, square_sums
 from minigrad.errors import DivergedError, UsageError, WeightsError
 from minigrad.mode import no_grad
 from minigrad.nn.module import Parameter
@@ -166,15 +166,16 @@ class Adam(Optimizer):
         rate, root = self.lr / (1 - beta1**self.steps), 1 / sqrt(1 - beta2**self.steps)
         coupled, decay = (0.0, self.lr * self.weight_decay) if self.decoupled else (self.weight_decay, 0.0)
         settings = np.array([rate, root, beta1, beta2, self.eps, coupled, decay], p.dtype)
-        arrays = (p, g, state["m"], state["v"])
+        m, v = state["m"], state["v"]
         if home(p) == "cpu":
             from minigrad.kernels import cpu
 
-            cpu.adam(*(np.ascontiguousarray(a).reshape(-1) for a in arrays), settings)
+            cpu.adam(*(np.ascontiguousarray(a).reshape(-1) for a in (p, g, m, v)), settings)
         else:
             from minigrad.kernels import cuda_ops
 
-            cuda_ops.adam(*arrays, settings)
+            moments: Any = m, v
+            cuda_ops.adam(p, g, *moments, settings)
 
 
 class AdamW(Adam):
@@ -230,15 +231,24 @@ def clip_grad_norm(params: Iterable[Parameter], max_norm: float) -> float:
         DivergedError: if a gradient is not finite, naming its parameter; no gradient is changed then.
     """
     some = [p for p in params if p.grad is not None]
-    squares = [float(np.square(p.grad.numpy(), dtype=np.float64).sum()) for p in some if p.grad is not None]
-    for i, (p, square) in enumerate(zip(some, squares, strict=True)):
+    squares = square_sums([p.grad._data for p in some if p.grad is not None])
+    (found,) = fetch([squares])
+    for i, (p, square) in enumerate(zip(some, found, strict=True)):
         if not np.isfinite(square):
             name = p.name or f"parameter {i} ({p.dtype}{list(p.shape)})"
             raise DivergedError(f"the gradient of {name} is not finite. Lower the learning rate, or clip earlier.")
-    norm = sqrt(sum(squares))
-    if norm > max_norm:
-        with no_grad():
-            for p in some:
-                assert isinstance(p.grad, Tensor)
-                p.grad = p.grad * (max_norm / norm)
-    return norm
+    shorten(some, squares, max_norm)
+    return sqrt(found.sum())
+
+
+def shorten(params: list[Parameter], squares: Any, max_norm: float) -> None:
+    """Scale all gradients, whose sums of squares are known, as `clip_grad_norm` does, without asking their device."""
+    if not isfinite(max_norm):
+        return
+    norm = np.sqrt(squares.sum(axis=0))
+    if home(squares) == "cpu" and not norm > max_norm:
+        return
+    factor = max_norm / np.maximum(norm, max_norm)
+    for p in params:
+        assert isinstance(p.grad, Tensor)
+        p.grad = Tensor(p.grad._data * factor.astype(p.dtype))

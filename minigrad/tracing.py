@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from minigrad import svg
+from minigrad.device import fetch, home
 from minigrad.values import Tensor
 
 Array = np.ndarray[Any, Any]
@@ -36,14 +37,33 @@ class ScanTrace:
 
     def __init__(self, length: int, carry: list[Tensor]) -> None:
         shapes = [(length, leaf.shape[0] if leaf.ndim else 1) for leaf in carry]
-        self.carry_norm = [np.zeros(shape) for shape in shapes]
-        self.carry_grad_norm = [np.full(shape, np.nan) for shape in shapes]
+        self._carry_norm = [np.zeros(shape) for shape in shapes]
+        self._carry_grad_norm = [np.full(shape, np.nan) for shape in shapes]
+        self._waiting: list[tuple[Array, Any, Any]] = []  # where, and norms that are still on another device
         self.compiled = False
 
+    @property
+    def carry_norm(self) -> list[Array]:
+        settle([self])
+        return self._carry_norm
+
+    @property
+    def carry_grad_norm(self) -> list[Array]:
+        settle([self])
+        return self._carry_grad_norm
+
+    def write(self, k: int, steps: slice, norms: Any, *, gradient: bool) -> None:
+        """Keep the norms [steps, B] of carry leaf k, or of its gradients; those on another device are fetched later."""
+        leaf = (self._carry_grad_norm if gradient else self._carry_norm)[k]
+        if isinstance(norms, float) or home(norms) == "cpu":
+            leaf[steps] = norms
+        else:
+            self._waiting.append((leaf, steps, norms))
+
     def __repr__(self) -> str:
-        steps, batch = self.carry_norm[0].shape if self.carry_norm else (0, 0)
+        steps, batch = self._carry_norm[0].shape if self._carry_norm else (0, 0)
         how = "compiled" if self.compiled else "step by step"
-        return f"ScanTrace(T = {steps}, B = {batch}, {len(self.carry_norm)} carry leaves, {how})"
+        return f"ScanTrace(T = {steps}, B = {batch}, {len(self._carry_norm)} carry leaves, {how})"
 
     def curves(self, title: str) -> str:
         """‖carry_t‖ and ‖dL/d carry_t‖ over the batch, as a picture."""
@@ -59,16 +79,27 @@ class ScanTrace:
 
     def note_carry(self, t: int, carry: list[Tensor]) -> None:
         """Keep the norms of step t's carry."""
-        for norms, leaf in zip(self.carry_norm, carry, strict=True):
+        for norms, leaf in zip(self._carry_norm, carry, strict=True):
             norms[t] = _norm(leaf)
 
     def note_gradient(self, step: Step, gradient: Callable[[Tensor], Any]) -> None:
         """Keep the norms of step t's cotangents: the cell's own result where the row ran, the kept carry elsewhere."""
-        for norms, made, kept in zip(self.carry_grad_norm, step.made, step.kept, strict=True):
+        for norms, made, kept in zip(self._carry_grad_norm, step.made, step.kept, strict=True):
             g = gradient(made)
             norms[step.t] = 0.0 if g is None else _norm(g)
             if step.alive is not None and (g := gradient(kept)) is not None:
                 norms[step.t] = np.where(step.alive, norms[step.t], _norm(g))
+
+
+def settle(traces: list[ScanTrace], beside: list[Any] | None = None) -> list[Any]:
+    """Bring what traces left on another device, and the arrays `beside`, which are returned, with one wait for it."""
+    waiting = [entry for trace in traces for entry in trace._waiting]
+    found = fetch([*(norms for *_, norms in waiting), *(beside or [])])
+    for (leaf, steps, _), norms in zip(waiting, found, strict=False):
+        leaf[steps] = norms
+    for trace in traces:
+        trace._waiting.clear()
+    return found[len(waiting) :]
 
 
 def _norm(x: Tensor) -> Array:

@@ -15,7 +15,8 @@ import numpy as np
 from minigrad import __version__, checkpoint, optim, random, registry
 from minigrad.batch import Batch
 from minigrad.config import OPTIMIZERS, TRAINING, Table, make_task
-from minigrad.curves import first_not_finite, inside, norms_of, short, time_grad_norm, update_ratio
+from minigrad.curves import first_not_finite, inside, roots, short, time_grad_norm, update_ratio
+from minigrad.device import put, square_sums
 from minigrad.eager import tensor
 from minigrad.errors import DeviceError, DivergedError, PluginError, ScanError, UsageError
 from minigrad.mode import no_grad
@@ -23,8 +24,9 @@ from minigrad.models import build_model, check_fits, check_memory
 from minigrad.nn.cell import Cell
 from minigrad.objective import is_solved, make_loss, measure_accuracy
 from minigrad.story import Story
-from minigrad.tracing import trace
+from minigrad.tracing import settle, trace
 from minigrad.tree import flatten, tree_map, unflatten
+from minigrad.values import Tensor
 
 Record = dict[str, Any]
 CHECKPOINT_SECONDS = 10.0
@@ -175,28 +177,36 @@ class Run:
                 loss, ys, state = self.unroll.run(self.model, batch, self.loss, self._carried(batch))
             except ScanError as error:  # what a cell gives back is its author's affair
                 raise PluginError(f"the model {self.config['model']['name']!r}: {error}") from error
-        named = dict(self.model.named_parameters())
-        norms = norms_of({n: p.grad.numpy() for n, p in named.items() if p.grad is not None})
-        if not np.isfinite(loss.item()) or not np.isfinite(sum(norms.values())):
-            raise DivergedError(self._diagnosis(batch, loss.item()))
         self.state = self._kept(state) if batch.starts is not None else None
-        norm = self._temper(list(named.values()))
-        before = {n: p.numpy().copy() for n, p in named.items()} if traced is not None else {}
+        # The weights move before anybody knows whether they should, so that their device is waited for once.
+        named = dict(self.model.named_parameters())
+        moving = {name: p for name, p in named.items() if p.grad is not None}
+        before = {name: p._data.copy() for name, p in named.items()}
+        rough, noisy = self._temper(list(moving.values()))
+        tempered = square_sums([p.grad._data for p in moving.values()])
         self.optimizer.step()
+        of_weights = [p._data for p in named.values()]
+        asked = [loss._data, rough, noisy, tempered, ys._data, square_sums(of_weights, list(before.values()))]
+        found = settle([] if traced is None else traced.scans, [*asked, square_sums(list(before.values()))])
+        value, norms = float(found[0]), roots(moving, found[1])
+        if not np.isfinite(value) or not np.isfinite(found[1]).all():
+            for name, p in named.items():
+                p.assign(put(before[name], "cpu"))
+            raise DivergedError(self._diagnosis(batch, value))
         self.step += 1
-        accuracy = measure_accuracy(self.task, ys, batch)
-        self.recent.append((loss.item(), accuracy))
+        accuracy = measure_accuracy(self.task, Tensor(found[4]), batch)
+        self.recent.append((value, accuracy))
         self._judge()
-        record: Record = {"step": self.step, "loss": loss.item(), "grad_norm": norm, "lr": self.optimizer.lr}
+        norm = float(np.sqrt(found[2].sum()))
+        record: Record = {"step": self.step, "loss": value, "grad_norm": norm, "lr": self.optimizer.lr}
         if accuracy is not None:
             record["accuracy"] = accuracy
         if self.config["trace"] != "off":
             record["param_grad_norm"] = {n: short(x) for n, x in norms.items()}
-            clipped = norms_of({n: p.grad.numpy() for n, p in named.items() if p.grad is not None})
-            record["clipped_grad_norm"] = {n: short(x) for n, x in clipped.items()}
+            record["clipped_grad_norm"] = {n: short(x) for n, x in roots(moving, found[3]).items()}
         if traced is not None:
             record["time_grad_norm"] = time_grad_norm(self.model, traced.scans)
-            record["update_ratio"] = update_ratio(self.model, before)
+            record["update_ratio"] = update_ratio(roots(named, found[5]), roots(named, found[6]))
             if self.step % INSIDE == 1:
                 record |= inside(self.model, batch.xs)
         return record
@@ -216,17 +226,21 @@ class Run:
             )
         return tree_map(lambda leaf: leaf.detach(), state)
 
-    def _temper(self, parameters: list[Any]) -> float:
-        """Add noise to the gradients and clip them, as the configuration says; return their norm before clipping."""
+    def _temper(self, parameters: list[Any]) -> tuple[Any, Any]:
+        """Add noise to the gradients and clip them, as the configuration says; return the sums of their squares before,
+        and with the noise.
+        """
         settings = self.config["optimizer"]
+        rough = noisy = square_sums([p.grad._data for p in parameters])
         if noise := settings.get("noise", 0.0):
             optim.add_grad_noise(parameters, noise, self.step)
+            noisy = square_sums([p.grad._data for p in parameters])
+        clipped = noisy
         if "clip_value" in settings:
-            norm = optim.clip_grad_norm(parameters, float("inf"))
             optim.clip_grad_value(parameters, settings["clip_value"])
-            optim.clip_grad_norm(parameters, self.config["clip"])
-            return norm
-        return optim.clip_grad_norm(parameters, self.config["clip"])
+            clipped = square_sums([p.grad._data for p in parameters])
+        optim.shorten(parameters, clipped, self.config["clip"])
+        return rough, noisy
 
     def _note_best(self) -> None:
         """Every few steps, if patience may end the run: is the loss, the held-out one if any, better than ever?"""

@@ -60,7 +60,9 @@ def compile_it(kernel: object, _blocks: int, _threads: int, *arguments: object, 
         return
     _seen.add((kernel.py_func, signature))
     try:
-        ptx, _ = cuda.compile_ptx(kernel.py_func, signature, cc=CAPABILITY, launch_bounds=gpu.MOST_THREADS)  # as `gpu.kernel`
+        ptx, _ = cuda.compile_ptx(
+            kernel.py_func, signature, cc=CAPABILITY, launch_bounds=gpu.MOST_THREADS
+        )  # as `gpu.kernel`
         done[name] = done.get(name, 0) + 1
         folder = os.environ.get("PTX")
         if folder:

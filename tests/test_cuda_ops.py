@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 import minigrad as mg
-from minigrad import core, device
-from minigrad.errors import DeviceError, ShapeError
+from minigrad import core
 
 mg.tensor(0.0)  # fills the table
 

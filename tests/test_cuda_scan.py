@@ -6,10 +6,9 @@ import pytest
 from cells import CELLS
 from test_compiled import compare, everything
 
-import minigrad as mg
 from minigrad import gpu
 from minigrad.codegen import cuda_run
-from minigrad.codegen.cuda_run import ALONE, STEPWISE, TOGETHER, Way, choose
+from minigrad.codegen.cuda_run import ALONE, STEPWISE, TOGETHER, Way
 
 B, T = 3, 3
 
@@ -26,6 +25,7 @@ def both(name, dtype, batch=B, steps=T, **options):
 @pytest.fixture
 def way(monkeypatch):
     """Let every kernel of programs made from now on run in a way."""
+
     def force(name, blocks, share=1.0):
         def chosen(written, batch, room, most):
             return Way(name, blocks, tuple(int(p.inner * share) for p in written.products))

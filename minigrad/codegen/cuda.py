@@ -5,7 +5,6 @@ nothing to do with each other, so a block may run its rows through all steps alo
 together, each its columns of the weights, and wait for each other after each region (`launch.py` chooses).
 """
 
-import re
 from dataclasses import dataclass
 from math import prod
 from typing import Any
@@ -14,7 +13,7 @@ from minigrad.codegen.half import Half
 from minigrad.codegen.loops import LoopWriter
 from minigrad.codegen.places import Array, Place, Sizes
 from minigrad.codegen.plan import Statement, identifier
-from minigrad.codegen.schedule import Loop, Region
+from minigrad.codegen.schedule import Loop
 from minigrad.codegen.text import Text
 from minigrad.ir.graph import Variable
 from minigrad.kernels.cuda_elements import spoken
@@ -211,10 +210,10 @@ class CudaLoop(LoopWriter):
         for s in self.reductions:
             name = self._name(s)
             step = STEP[s.kind].format(a=name, x="part[e]")
-            self.out.put(f"part[me] = {name}", "cuda.syncthreads()", f"{name} = {START[s.kind].format(t=self._type(s))}",
-                         "for e in range(threads):", f"    {name} = {step}", f"{name} = {self._type(s)}({name})",
-                         "cuda.syncthreads()")  # fmt: skip
-            self.out.put(*(f"{self._result(r)} = {self._name(r)}" for r in [s] if r.target is not None))
+            start = START[s.kind].format(t=self._type(s))
+            self.out.put(f"part[me] = {name}", "cuda.syncthreads()", f"{name} = {start}", "for e in range(threads):")
+            self.out.put(f"    {name} = {step}", f"{name} = {self._type(s)}({name})", "cuda.syncthreads()")
+        self.out.put(*self._stores())
 
 
 def module_text(forward: Half, backward: Half) -> tuple[str, Written, Written]:
@@ -318,6 +317,7 @@ def _pass(text: CudaText, loops: list[Loop]) -> bool:
 
 def _norms(text: CudaText, half: Half) -> None:
     """The norm of the gradient of each carry at each step, for whoever watches; a thread a row."""
+
     def of(place: Place) -> str:
         return f"norm({place.array.name}, {text.begin(place)}, {text.size(prod(place.shape))})"
 

@@ -20,6 +20,7 @@ from minigrad.kernels import cuda_ops
 from minigrad.kernels.cuda_array import CudaArray, empty, zeros
 from minigrad.kernels.cuda_array import put as put_there
 from minigrad.kernels.cuda_products import multiply
+from minigrad.ops.index import ARRAY
 
 Numbers = np.ndarray[Any, Any]
 ALONE, TOGETHER, STEPWISE = "alone", "together", "stepwise"
@@ -168,8 +169,8 @@ def _outer(a: CudaArray, b: CudaArray, total: CudaArray | None, _backwards: bool
 def _put(total: CudaArray | None, shape: Any, index: CudaArray, g: CudaArray, backwards: bool) -> CudaArray:
     """total[index] += g, the last step first if `backwards`;  index [T, B, K], g [T, B, K N]."""
     order = slice(None, None, -1 if backwards else 1)
-    flat = index.reshape(-1)[order], g.reshape(index.size, -1)[order]
-    found = cuda_ops.run(OPS["put"], [flat[1].reshape(index.size, *shape[1:]), flat[0]], {"key": (ARRAY,), "shape": shape})
+    rows = g.reshape(index.size, *shape[1:])[order]
+    found = cuda_ops.run(OPS["put"], [rows, index.reshape(-1)[order]], {"key": (ARRAY,), "shape": shape})
     return found if total is None else total + found
 
 
@@ -183,7 +184,6 @@ def _on_gpu(name: str) -> Any:
     return lambda *inputs, **metadata: cuda_ops.run(OPS[name], [_there(x) for x in inputs], metadata)
 
 
-ARRAY = cuda_ops.ARRAY
 TOOLS: dict[str, Any] = {
     "empty": empty, "zeros": zeros, "float32": np.dtype("f4"), "float64": np.dtype("f8"), "int64": np.dtype("i8"),
     "int32": np.dtype("i4"), "ops": SimpleNamespace(**{name: _on_gpu(name) for name in OPS}),

@@ -19,7 +19,7 @@ def extreme(n: Any, m: Any, after: Any, sign: Any, x: Any, x_at: Any, out: Any) 
         best, found = x[at] * sign, 0
         for k in range(1, m):
             new = x[at + k * after] * sign
-            if best == best and (new > best or new != new):
+            if best == best and (new > best or new != new):  # noqa: PLR0124
                 best, found = new, k
         out[i] = found
 
@@ -93,6 +93,24 @@ def add_rows(n: Any, columns: Any, index: Any, index_at: Any, g: Any, g_at: Any,
     for i in range(cuda.grid(1), columns, cuda.gridsize(1)):
         for k in range(n):
             out[index[index_at + k] * columns + i] += g[g_at + k * columns + i]
+
+
+@kernel
+def square_sum(n: Any, x: Any, x_at: Any, y: Any, y_at: Any, less: Any, out: Any, at: Any) -> None:
+    """out[at] = Σ (x - less · y)², in float64, by one block;  x, y [N]."""
+    part = cuda.shared.array(0, types.float64)
+    me = cuda.threadIdx.x
+    total = 0.0
+    for k in range(me, n, cuda.blockDim.x):
+        apart = float(x[x_at + k]) - less * float(y[y_at + k])
+        total += apart * apart
+    part[me] = total
+    cuda.syncthreads()
+    if me == 0:
+        total = 0.0
+        for k in range(cuda.blockDim.x):
+            total += part[k]
+        out[at] = total
 
 
 @kernel

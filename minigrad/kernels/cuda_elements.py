@@ -88,7 +88,7 @@ def _element_kernel(name: str, template: str, computed: str, bits: int, result: 
     for k, (letter, (dtype, is_array)) in enumerate(zip("xyz", kinds, strict=False)):
         condition = template.startswith("bool") or (template.startswith("{1} if {0}") and k == 0)
         text = element(letter) if is_array else letter
-        cast = not (condition or dtype == computed or computed == "bool" or template.startswith("{t}("))
+        cast = not (condition or computed in (dtype, "bool") or template.startswith("{t}("))
         lines.append(f"        {letter}_ = {f'{computed}({text})' if cast else text}")
         texts.append(f"{letter}_")
     lines.append(f"        {element('out')} = {spoken(template.format(*texts, t=result, f=bits))}")
@@ -116,7 +116,7 @@ def _reduction_kernel(name: str, start: str, step: str, dtype: str) -> Any:
     shared = {"bool": "boolean"}.get(dtype, dtype)
     t = dtype
     begin = f"{t}(x[x_at + i * m])" if "inf" in start else start.format(t=t)  # integers know no infinity
-    text = f'''def {name}_of(n, m, x, x_at, out):
+    text = f"""def {name}_of(n, m, x, x_at, out):
     part = cuda.shared.array(0, types.{shared})
     me = cuda.threadIdx.x
     for i in range(cuda.blockIdx.x, n, cuda.gridDim.x):
@@ -137,5 +137,5 @@ def _reduction_kernel(name: str, start: str, step: str, dtype: str) -> Any:
         if me == 0:
             out[i] = part[0]
         cuda.syncthreads()
-'''
+"""
     return getattr(load(HEAD.format(name=name) + text), f"{name}_of")

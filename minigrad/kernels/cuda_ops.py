@@ -5,18 +5,17 @@ Imports the kernels, the op table and the floors below. An op without a line her
 """
 
 from collections.abc import Callable
-from functools import cache
 from math import prod
 from typing import Any
 
 import numpy as np
 
-from minigrad.arraytype import SCALARS, ArrayType, promote
+from minigrad.arraytype import promote
 from minigrad.core import Op
 from minigrad.errors import ShapeError
 from minigrad.gpu import THREADS, grid, launch
 from minigrad.kernels import cuda
-from minigrad.kernels.cuda_array import CudaArray, as_key, empty, has_dots, put, zeros
+from minigrad.kernels.cuda_array import CudaArray, empty, has_dots, put, zeros
 from minigrad.kernels.cuda_elements import compute, reduce
 from minigrad.kernels.cuda_products import product
 from minigrad.ops.index import ARRAY
@@ -54,7 +53,7 @@ def _elements(op: Op, inputs: list[Any], metadata: dict[str, Any], out: CudaArra
     return out
 
 
-def _reduced(op: Op, x: CudaArray, axes: Shape, keepdims: bool) -> CudaArray:
+def _reduced(op: Op, x: Any, *, axes: Shape, keepdims: bool) -> CudaArray:
     result = op.type_rule(x, axes=axes, keepdims=keepdims)
     return reduce(op.name, START[op.name], STEP[op.name], x, axes, result.dtype).reshape(result.shape)
 
@@ -98,7 +97,9 @@ def _extreme(sign: int) -> Callable[..., CudaArray]:
         out = empty((*x.shape[:axis], *x.shape[axis + 1 :]), np.intp)
         if out.size:
             factor = x.dtype.type(sign) if x.dtype.kind != "u" else sign
-            launch(cuda.extreme, *grid(out.size), before, n, after, factor, x.memory.numbers, x.offset, out.memory.numbers)
+            launch(
+                cuda.extreme, *grid(out.size), before, n, after, factor, x.memory.numbers, x.offset, out.memory.numbers
+            )
         return out
 
     return run
@@ -109,7 +110,9 @@ def _running_sum(x: CudaArray, *, axis: int) -> CudaArray:
     before, n, after = _around(x, axis)
     out = empty(x.shape, np.sum(np.empty(0, x.dtype)).dtype)
     if out.size:
-        launch(cuda.running_sum, *grid(before * after), before, n, after, x.memory.numbers, x.offset, out.memory.numbers)
+        launch(
+            cuda.running_sum, *grid(before * after), before, n, after, x.memory.numbers, x.offset, out.memory.numbers
+        )
     return out
 
 
@@ -159,8 +162,7 @@ def _picked(x: CudaArray, indices: tuple[CudaArray, ...], key: tuple[Any, ...]) 
         axis += missing if k is Ellipsis else 0 if isinstance(k, int) else 1
     advanced = [i for i, k in enumerate(key) if k is ARRAY or isinstance(k, int)]
     together = advanced == list(range(advanced[0], advanced[-1] + 1))
-    before = [k for k in key[: advanced[0]]]
-    at = sum(missing if k is Ellipsis else 1 for k in before) if together else 0
+    at = sum(missing if k is Ellipsis else 1 for k in key[: advanced[0]]) if together else 0
     part = x[basic]
     rest = [a for a in range(part.ndim) if a not in axes]
     sizes = [part.shape[a] for a in axes]
@@ -227,7 +229,24 @@ def _block_moved(shadow: Any, n: int, source: int, to: int) -> Any:
     return np.moveaxis(shadow, range(source, source + n), range(to, to + n))
 
 
-# --- training -----------------------------------------------------------------------------------------------------
+# --- what training asks for ---------------------------------------------------------------------------------------
+
+
+def square_sums(arrays: list[CudaArray], less: list[CudaArray] | None) -> CudaArray:
+    """[n] of float64: Σ x² of each array, or Σ (x - y)² if there is a y to each."""
+    out = empty(len(arrays), np.float64)
+    for i, x in enumerate(arrays):
+        x, y = x.packed(), (x if less is None else less[i]).packed()
+        launch(cuda.square_sum, 1, THREADS, x.size, x.memory.numbers, x.offset, y.memory.numbers, y.offset,
+               float(less is not None), out.memory.numbers, i, shared=8 * THREADS)  # fmt: skip
+    return out
+
+
+def fetch(arrays: list[CudaArray]) -> list[np.ndarray[Any, Any]]:
+    """Copies on the CPU, of arrays of any types, with one wait for the device."""
+    flat = _concat(*(x.astype(np.float64, copy=False).reshape(-1) for x in arrays), axis=0).numpy()
+    parts = np.split(flat, np.cumsum([x.size for x in arrays])[:-1])
+    return [part.astype(x.dtype).reshape(x.shape) for part, x in zip(parts, arrays, strict=True)]
 
 
 def adam(p: CudaArray, g: CudaArray, m: CudaArray, v: CudaArray, settings: np.ndarray[Any, Any]) -> None:

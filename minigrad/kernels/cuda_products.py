@@ -1,7 +1,7 @@
 """Matrix products on the GPU, by cuBLAS through nvmath-python; in the simulator by NumPy.
 
-Imports `gpu`, `cuda_array` and the kernels. nvmath-python was chosen over CuPy: it takes bare pointers, so that no second
-kind of array and no second memory pool comes along.
+Imports `gpu`, `cuda_array` and the kernels. nvmath-python was chosen over CuPy: it takes bare pointers, so that no
+second kind of array and no second memory pool comes along.
 """
 
 from functools import cache

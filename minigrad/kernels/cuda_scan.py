@@ -1,7 +1,7 @@
 """What generated scans call on the GPU: products of some rows with a weight, norms.
 
 Imports `gpu` and `cuda_math`. A block holds the first `here` rows of its columns of a weight in shared memory, `store`
-from `begin` on, and reads the rest from the GPU's own. Column c of the block is column c · blocks + block of the weight.
+from `begin` on, and reads the rest from the GPU's own. Its column c is column c · blocks + block of the weight.
 """
 
 from typing import Any
