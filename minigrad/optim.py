@@ -10,8 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad import random
-from minigrad.device import fetch, home, put, square_sums
+from minigrad import device, random
 from minigrad.errors import DivergedError, UsageError, WeightsError
 from minigrad.mode import no_grad
 from minigrad.nn.module import Parameter
@@ -35,7 +34,9 @@ class Optimizer:
             raise UsageError(f"{type(self).__name__}: lr must be a number above 0, not {lr!r}.")
         self.lr = float(lr)
         self.steps = 0
-        self.state = [{slot: put(np.zeros(p.shape, p.dtype), p.device) for slot in self.slots} for p in self.params]
+        self.state = [
+            {slot: device.put(np.zeros(p.shape, p.dtype), p.device) for slot in self.slots} for p in self.params
+        ]
 
     def zero_grad(self) -> None:
         """Forget the gradients."""
@@ -49,7 +50,7 @@ class Optimizer:
             if p.grad is None:
                 continue
             for slot, array in state.items():
-                state[slot] = put(array if array.dtype == p.dtype else array.astype(p.dtype), p.device)
+                state[slot] = device.put(array if array.dtype == p.dtype else array.astype(p.dtype), p.device)
             with p.writing() as data:
                 self.update(data, p.grad._data, **state)
 
@@ -59,7 +60,9 @@ class Optimizer:
 
     def state_dict(self) -> dict[str, Array]:
         """All there is to go on from: `steps`, and `slot.i` for parameter i."""
-        arrays = {f"{s}.{i}": put(a.copy(), "cpu") for i, state in enumerate(self.state) for s, a in state.items()}
+        arrays = {
+            f"{s}.{i}": device.put(a.copy(), "cpu") for i, state in enumerate(self.state) for s, a in state.items()
+        }
         return {"steps": np.array(self.steps), **arrays}
 
     def load_state_dict(self, arrays: dict[str, Array]) -> None:
@@ -73,7 +76,8 @@ class Optimizer:
             raise WeightsError(f"this state is not of {type(self).__name__} for these parameters.")
         self.steps = int(arrays["steps"])
         self.state = [
-            {s: put(np.array(arrays[f"{s}.{i}"]), p.device) for s in self.slots} for i, p in enumerate(self.params)
+            {s: device.put(np.array(arrays[f"{s}.{i}"]), p.device) for s in self.slots}
+            for i, p in enumerate(self.params)
         ]
 
 
@@ -167,15 +171,12 @@ class Adam(Optimizer):
         coupled, decay = (0.0, self.lr * self.weight_decay) if self.decoupled else (self.weight_decay, 0.0)
         settings = np.array([rate, root, beta1, beta2, self.eps, coupled, decay], p.dtype)
         m, v = state["m"], state["v"]
-        if home(p) == "cpu":
+        if device.home(p) == "cpu":
             from minigrad.kernels import cpu
 
             cpu.adam(*(np.ascontiguousarray(a).reshape(-1) for a in (p, g, m, v)), settings)
         else:
-            from minigrad.kernels import cuda_ops
-
-            moments: Any = m, v
-            cuda_ops.adam(p, g, *moments, settings)
+            device.arrays(device.home(p)).adam(p, g, m, v, settings)
 
 
 class AdamW(Adam):
@@ -231,8 +232,8 @@ def clip_grad_norm(params: Iterable[Parameter], max_norm: float) -> float:
         DivergedError: if a gradient is not finite, naming its parameter; no gradient is changed then.
     """
     some = [p for p in params if p.grad is not None]
-    squares = square_sums([p.grad._data for p in some if p.grad is not None])
-    (found,) = fetch([squares])
+    squares = device.square_sums([p.grad._data for p in some if p.grad is not None])
+    (found,) = device.fetch([squares])
     for i, (p, square) in enumerate(zip(some, found, strict=True)):
         if not np.isfinite(square):
             name = p.name or f"parameter {i} ({p.dtype}{list(p.shape)})"
@@ -246,7 +247,7 @@ def shorten(params: list[Parameter], squares: Any, max_norm: float) -> None:
     if not isfinite(max_norm):
         return
     norm = np.sqrt(squares.sum(axis=0))
-    if home(squares) == "cpu" and not norm > max_norm:
+    if device.home(squares) == "cpu" and not norm > max_norm:
         return
     factor = max_norm / np.maximum(norm, max_norm)
     for p in params:
