@@ -17,6 +17,7 @@ class Value:
 
     __slots__ = ()
     is_known = True  # False for a stand-in, whose value nobody can ask for
+    device: str | None = None  # of a stand-in: wherever the others live
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
 

@@ -309,7 +309,7 @@ def _part(arrays: dict[str, Any], prefix: str) -> dict[str, Any]:
 
 
 def trained(folder: str | Path, **changes: Any) -> Run:
-    """The model of a saved run, to be looked at; `changes` to its configuration, such as another length.
+    """The model of a saved run, to be looked at on the CPU; `changes` to its configuration, such as another length.
 
     Raises:
         UsageError: if the folder holds no run, or no checkpoint yet.
@@ -317,7 +317,7 @@ def trained(folder: str | Path, **changes: Any) -> Run:
     config, found = checkpoint.read_config(folder), checkpoint.read(folder)
     if found is None:
         raise UsageError(f"{folder} has no checkpoint yet. Go on with it: minigrad train --resume {folder}.")
-    run = Run({**config, **changes}, None)
+    run = Run({**config, "device": "cpu", **changes}, None)
     run.model.load_state_dict(_part(found[0], "model."))
     run.model.eval()
     run.step, run.home = found[1]["step"], Path(folder)

@@ -49,7 +49,7 @@ class Tensor(Operators):
         return self._data.dtype
 
     @property
-    def device(self) -> str:
+    def device(self) -> str:  # type: ignore[override]
         """Where the values live."""
         return devices.home(self._data)
 

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from minigrad import random
-from minigrad.core import as_value, draw
+from minigrad.core import draw
 from minigrad.nn.layers import check_share, check_sizes
 from minigrad.nn.module import Module
+from minigrad.values import Plain
 
 
 class Cell(Module):
@@ -67,7 +68,7 @@ class Cell(Module):
             return h
         if self.mask is None or self.mask.shape != h.shape or self.mask.dtype != h.dtype:
             kept = np.random.default_rng(self.mask_seed).random(h.shape, dtype=np.float32) >= p
-            self.mask = as_value((kept / (1 - p)).astype(h.dtype))
+            self.mask = Plain((kept / (1 - p)).astype(h.dtype))
         return h * self.mask
 
     def keep(self, old: Any, new: Any) -> Any:

@@ -46,18 +46,18 @@ def ones(shape: Any, *, dtype: Any = None, device: str | None = None) -> Any:
 
 
 def full_like(x: Any, fill_value: float, *, dtype: Any = None, device: str | None = None) -> Any:
-    """An array of one value, with the shape and dtype of `x`."""
+    """An array of one value, with the shape, dtype and device of `x`."""
     x = as_value(x)
-    return _value(np.full(x.shape, fill_value, dtype=x.dtype), dtype or x.dtype, device)
+    return _value(np.full(x.shape, fill_value, dtype=x.dtype), dtype or x.dtype, device or x.device)
 
 
 def zeros_like(x: Any, *, dtype: Any = None, device: str | None = None) -> Any:
-    """Zeros, with the shape and dtype of `x`."""
+    """Zeros, with the shape, dtype and device of `x`."""
     return full_like(x, 0, dtype=dtype, device=device)
 
 
 def ones_like(x: Any, *, dtype: Any = None, device: str | None = None) -> Any:
-    """Ones, with the shape and dtype of `x`."""
+    """Ones, with the shape, dtype and device of `x`."""
     return full_like(x, 1, dtype=dtype, device=device)
 
 

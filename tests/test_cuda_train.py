@@ -1,0 +1,94 @@
+"""Training on the GPU, or in its simulator: the same two steps as on the CPU, and one wait for the device a step."""
+
+import json
+
+import numpy as np
+import pytest
+
+import minigrad as mg
+from minigrad.config import resolve
+from minigrad.errors import DeviceError, DivergedError
+from minigrad.kernels.cuda_array import CudaArray
+from minigrad.train import Run, trained
+from minigrad_cli.main import run as command
+
+SMALL = {"steps": 2, "batch": 2, "hidden": 3, "length": 2}
+
+
+def run(model, task, where, settings=None, **options):
+    run = Run(resolve(model, task, options={**SMALL, **options, "device": where}, settings=settings or {}), None)
+    return run, list(run.records())
+
+
+def same(ours, theirs):
+    """Two records, but for the time that they took."""
+    assert ours.keys() == theirs.keys()
+    for key, value in theirs.items():
+        if isinstance(value, dict):
+            for name, numbers in value.items():
+                np.testing.assert_allclose(ours[key][name], numbers, rtol=2e-3, atol=1e-5, err_msg=f"{key} {name}")
+        elif key != "seconds":
+            assert ours[key] == pytest.approx(value, rel=1e-4, abs=1e-6), key
+
+
+@pytest.mark.parametrize(
+    ("model", "task", "options", "settings"),
+    [
+        ("lstm", "copy", {"optimizer": "adamw"}, {}),
+        ("gru", "sentiment", {"length": 8, "layers": 2, "bidirectional": True}, {"zoneout": 0.1, "recurrent_dropout": 0.2}),
+        ("rnn", "adding", {"length": 5, "optimizer": "rmsprop", "unroll": "tbptt"}, {"window": 2}),
+        ("jordan", "parity", {"length": 5, "optimizer": "sgd"}, {"noise": 0.1, "clip_value": 0.01, "momentum": 0.9}),
+        ("seq2seq", "dates", {"length": 29}, {}),
+        ("attention", "reversal", {"length": 3, "hidden": 4, "optimizer": "sgd"}, {}),
+    ],
+)  # fmt: skip
+def test_two_steps_equal_those_on_the_cpu(model, task, options, settings) -> None:
+    cpu, theirs = run(model, task, "cpu", settings, **options)
+    gpu, ours = run(model, task, "cuda", settings, **options)
+    for a, b in zip(ours, theirs, strict=True):
+        same(a, b)
+    assert {p.device for p in gpu.model.parameters()} == {"cuda"}
+    for name, weight in cpu.model.state_dict().items():
+        np.testing.assert_allclose(gpu.model.state_dict()[name], weight, rtol=1e-4, atol=1e-5, err_msg=name)
+
+
+@pytest.mark.parametrize("trace", ["off", "params", "time"])
+def test_a_step_waits_for_the_device_once(trace, monkeypatch) -> None:
+    waits, numpy = [], CudaArray.numpy
+    monkeypatch.setattr(CudaArray, "numpy", lambda self: waits.append(self.shape) or numpy(self))
+    made = Run(resolve("lstm", "copy", options={**SMALL, "steps": 3, "device": "cuda", "trace": trace}), None)
+    records = made.records()
+    next(records)  # on the first, gates and singular values are looked at too
+    waits.clear()
+    next(records)
+    assert len(waits) == 1, waits
+
+
+def test_a_run_is_saved_and_taken_up_again(in_folder) -> None:
+    (in_folder / "a").mkdir()
+    made = Run(resolve("lstm", "copy", options={**SMALL, "device": "cuda"}), in_folder / "a")
+    list(made.records())
+    again = Run(resolve("lstm", "copy", options={**SMALL, "steps": 3, "device": "cuda"}), in_folder / "a")
+    assert again.restore()
+    assert [r["step"] for r in again.records()] == [3]
+    assert made.optimizer.state[0]["m"].device == "cuda"
+
+
+def test_a_loss_that_is_not_finite_leaves_the_weights_as_they_were() -> None:
+    for where in ("cpu", "cuda"):
+        made = Run(resolve("rnn", "adding", options={**SMALL, "device": where}), None)
+        weight = made.model.readout.weight
+        weight.assign(np.full(weight.shape, np.inf, "f4"))
+        before = made.model.state_dict()
+        with pytest.raises(DivergedError, match="step 1"):
+            list(made.records())
+        for name, array in made.model.state_dict().items():
+            np.testing.assert_array_equal(array, before[name])
+
+
+def test_the_command_trains_on_cuda(in_folder, capsys) -> None:
+    words = "train lstm --task copy --device cuda --steps 2 --batch 2 --hidden 3 --length 2 --json --out run"
+    assert command(words.split()) == 0
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["steps"] == 2
+    assert trained("run").model.device == "cpu"
+    assert command(["eval", "run", "--json"]) == 0
