@@ -55,7 +55,7 @@ def _check(cuda: Any) -> None:
     try:
         have = cuda.cudadrv.driver.driver.get_version()
     except Exception as error:
-        reason = " ".join(str(error).split()).rstrip(": ")
+        reason = " ".join(str(error).split()).rstrip(":. ")
         raise DeviceError(f"device 'cuda': no NVIDIA driver was found ({reason}). {simulator}") from None
     need = _toolkit()
     if tuple(have) < need:
@@ -66,7 +66,7 @@ def _check(cuda: Any) -> None:
     try:
         cuda.current_context()
     except Exception as error:
-        reason = " ".join(str(error).split()).rstrip(": ")
+        reason = " ".join(str(error).split()).rstrip(":. ")
         raise DeviceError(f"device 'cuda': there is no GPU that can be used ({reason}). {simulator}") from None
 
 
