@@ -10,10 +10,7 @@ import subprocess
 import sys
 from math import exp, log
 
-from minigrad_cli.peers import GATES, in_a_process, quartile
-
-SHAPES = [(20, 8, 16, 64), (20, 32, 10, 64), (100, 32, 10, 128), (100, 32, 128, 128), (200, 64, 128, 256),
-          (100, 20, 2, 128), (500, 32, 10, 64), (50, 128, 256, 512)]  # fmt: skip
+from minigrad_cli.peers import GATES, SHAPES, in_a_process, quartile
 
 
 def peak():

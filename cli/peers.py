@@ -1,4 +1,4 @@
-"""One layer of one library, forward and backward: what `minigrad bench` and `benchmarks/recurrent.py` time.
+"""One layer of one library, forward and backward: what `minigrad bench` and `benchmarks/{recurrent,cuda}.py` time.
 
 Run as a file, so that a peer may live in another environment than minigrad: `python peers.py LIBRARY CELL SHAPE
 SECONDS`.
@@ -11,6 +11,8 @@ import sys
 import time
 from typing import Any
 
+SHAPES = [(20, 8, 16, 64), (20, 32, 10, 64), (100, 32, 10, 128), (100, 32, 128, 128), (200, 64, 128, 256),
+          (100, 20, 2, 128), (500, 32, 10, 64), (50, 128, 256, 512)]  # fmt: skip
 GATES = {"rnn": 1, "gru": 3, "lstm": 4, "minimal": 2}
 
 
@@ -25,7 +27,7 @@ def quartile(run: Any, budget: float) -> float:
     return sorted(times)[len(times) // 4]
 
 
-# --- one library, one process: each makes a function that runs forward and backward ----------------------------------
+# --- one library, one process: each makes two functions, one that runs forward, one that runs backward too ------------
 
 
 def numbers(shape: Any) -> Any:
@@ -37,7 +39,7 @@ def numbers(shape: Any) -> Any:
     return rng.normal(size=(steps, batch, d)).astype("f4"), rng.normal(size=(steps, batch, h)).astype("f4")
 
 
-def minigrad(cell: str, shape: Any) -> Any:
+def minigrad(cell: str, shape: Any, device: str = "cpu") -> Any:
     """Ours."""
     import minigrad as mg
 
@@ -57,45 +59,59 @@ def minigrad(cell: str, shape: Any) -> Any:
             return h, h
 
     x, g = numbers(shape)
-    layer = mg.nn.Recurrent(Gated if cell == "minimal" else cell, *shape[2:])
-    xs, g, weights = mg.tensor(x, requires_grad=True), mg.tensor(g), list(layer.parameters())
+    layer = mg.nn.Recurrent(Gated if cell == "minimal" else cell, *shape[2:]).to(device)
+    xs, g = mg.tensor(x, requires_grad=True, device=device), mg.tensor(g, device=device)
 
-    def run():
-        for p in [*weights, xs]:
+    def forward():
+        with mg.no_grad():
+            layer(xs)
+
+    def both():
+        for p in [*layer.parameters(), xs]:
             p.grad = None
         layer(xs)[0].backward(g)
 
-    return run
+    return forward, both
 
 
-def torch(cell: str, shape: Any) -> Any:
-    """PyTorch's layer, or a loop of its ops for a cell that it has not."""
+def torch(cell: str, shape: Any, device: str = "cpu") -> Any:
+    """PyTorch's layer, or for a cell that it has not a loop of its ops, on a GPU with the step compiled."""
     import torch
 
-    torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
+    torch.set_default_device(device)
+    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
     x, g = (torch.tensor(a) for a in numbers(shape))
     x.requires_grad = True
     if cell == "minimal":
         over_x, over_h = torch.nn.Linear(shape[2], 2 * shape[3]), torch.nn.Linear(shape[3], 2 * shape[3])
         weights = [*over_x.parameters(), *over_h.parameters()]
 
+        def step(h, x):
+            z, n = (x + over_h(h)).chunk(2, -1)
+            return torch.sigmoid(z) * h + (1 - torch.sigmoid(z)) * torch.tanh(n)
+
+        step = torch.compile(step) if device == "cuda" else step
+
         def layer(x):
             h, ys, first = torch.zeros(shape[1], shape[3]), [], over_x(x)
             for t in range(shape[0]):
-                z, n = (first[t] + over_h(h)).chunk(2, -1)
-                h = torch.sigmoid(z) * h + (1 - torch.sigmoid(z)) * torch.tanh(n)
+                h = step(h, first[t])
                 ys.append(h)
             return torch.stack(ys), h
     else:
         layer = {"rnn": torch.nn.RNN, "gru": torch.nn.GRU, "lstm": torch.nn.LSTM}[cell](*shape[2:])
         weights = list(layer.parameters())
 
-    def run():
+    def forward():
+        with torch.no_grad():
+            layer(x)
+
+    def both():
         for p in [*weights, x]:
             p.grad = None
         layer(x)[0].backward(g)
 
-    return run
+    return forward, both
 
 
 def jax(cell: str, shape: Any) -> Any:
@@ -137,15 +153,16 @@ def jax(cell: str, shape: Any) -> Any:
     zero = jnp.zeros((batch, h))
 
     @jax.jit
-    def both(w, x, g):
-        def layer(w, x):
-            carry = (zero, zero) if cell == "lstm" else zero
-            return jax.lax.scan(lambda c, z: step(w, c, z), carry, x @ w["w"] + w["b"])[1]
+    def layer(w, x):
+        carry = (zero, zero) if cell == "lstm" else zero
+        return jax.lax.scan(lambda c, z: step(w, c, z), carry, x @ w["w"] + w["b"])[1]
 
+    @jax.jit
+    def both(w, x, g):
         ys, back = jax.vjp(layer, w, x)
         return ys, back(g)
 
-    return lambda: jax.block_until_ready(both(w, x, g))
+    return lambda: jax.block_until_ready(layer(w, x)), lambda: jax.block_until_ready(both(w, x, g))
 
 
 def in_a_process(python: str, library: str, cell: str, shape: Any, threads: int, budget: float) -> float | None:
@@ -170,4 +187,4 @@ def in_a_process(python: str, library: str, cell: str, shape: Any, threads: int,
 if __name__ == "__main__":
     sys.path.pop(0)  # this folder: its files are not modules of that name
     library, cell, shape, budget = sys.argv[1:]
-    print(json.dumps(quartile(globals()[library](cell, tuple(json.loads(shape))), float(budget))))
+    print(json.dumps(quartile(globals()[library](cell, tuple(json.loads(shape)))[1], float(budget))))

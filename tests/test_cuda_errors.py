@@ -21,10 +21,10 @@ def test_values_on_different_devices_are_refused_by_name() -> None:
     for mix in (lambda: x + y, lambda: y * x, lambda: mg.concat([y, x]), lambda: mg.where(x > 0, x, y)):
         with pytest.raises(DeviceError, match=r"float32\[2\] is on cpu, .*\[2\] on cuda. Use .to\('cuda'\)"):
             mix()
-    with pytest.raises(DeviceError, match="scan: .* is on cpu"):
+    with pytest.raises(DeviceError, match=r"scan: .* is on cpu"):
         mg.scan(lambda h, x: (h * x, None), mg.ones((1, 2)), mg.ones((3, 1, 2), device="cuda"), compiled=True)
     layer = mg.nn.Linear(2, 2).to("cuda")
-    with pytest.raises(DeviceError, match="linear: .*is on cpu"):
+    with pytest.raises(DeviceError, match=r"linear: .*is on cpu"):
         layer(y)
     assert layer(np.ones((1, 2), "f4")).device == "cuda"  # plain data goes where it is needed
 
@@ -133,7 +133,7 @@ def test_without_the_package(monkeypatch) -> None:
     assert "pip install" in gpu.description()
 
 
-class NoMemory(Exception):
+class OutOfMemoryError(Exception):
     code = 2
 
 
@@ -143,7 +143,7 @@ def test_out_of_memory_says_how_much_and_tries_what_lies_idle_first(monkeypatch)
     def device_array(size, dtype):
         asked.append(len(gpu._idle))
         if full[0]:
-            raise NoMemory("[2] Call to cuMemAlloc results in CUDA_ERROR_OUT_OF_MEMORY")
+            raise OutOfMemoryError("[2] Call to cuMemAlloc results in CUDA_ERROR_OUT_OF_MEMORY")
         return np.empty(size, dtype)
 
     info = SimpleNamespace(get_memory_info=lambda: (3 << 20, 40 << 20))

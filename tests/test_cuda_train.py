@@ -5,9 +5,8 @@ import json
 import numpy as np
 import pytest
 
-import minigrad as mg
 from minigrad.config import resolve
-from minigrad.errors import DeviceError, DivergedError
+from minigrad.errors import DivergedError
 from minigrad.kernels.cuda_array import CudaArray
 from minigrad.train import Run, trained
 from minigrad_cli.main import run as command
