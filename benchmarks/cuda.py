@@ -2,8 +2,8 @@
 
 Each library runs in a process of its own, one after the other, shape by shape. A figure is the median of 30 runs after
 a warm-up, by CUDA events (JAX, which has none, by the clock, with a wait after each run): forward alone, and forward
-and backward, in milliseconds. `minimal` is a cell that nobody built in: ours is ten lines, PyTorch's a loop whose step is
-compiled, JAX's a scan. What is not installed is left blank. A figure without a GPU means nothing, so there is none.
+and backward, in milliseconds. `minimal` is a cell that nobody built in: ours is ten lines, PyTorch's a loop whose step
+is compiled, JAX's a scan. What is not installed is left blank. A figure without a GPU means nothing: there is none.
 """
 
 import argparse
@@ -13,7 +13,7 @@ import sys
 
 sys.path.pop(0)  # NVIDIA has a package called as this file
 
-from minigrad_cli import peers  # noqa: E402
+from minigrad_cli import peers
 
 LONG = (1024, 16, 128, 768)
 CELLS = ("rnn", "lstm", "gru", "minimal")

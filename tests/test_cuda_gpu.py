@@ -40,35 +40,27 @@ def test_every_launch_compiles_for_a_gpu() -> None:
 # --- cuBLAS -------------------------------------------------------------------------------------------------------
 
 
-def memory(pointer: int, size: int, dtype: str) -> np.ndarray:
-    """What lies at an address."""
-    return np.frombuffer((c_char * (size * np.dtype(dtype).itemsize)).from_address(pointer), dtype)
+def columns(pointer: int, dtype: str, shape: tuple[int, int, int], ld: int, step: int) -> np.ndarray:
+    """Matrices that lie at an address column by column, as an array [count, rows, columns] of the same memory."""
+    count, rows, wide = shape
+    size = (count - 1) * step + (wide - 1) * ld + rows
+    flat = np.frombuffer((c_char * (size * np.dtype(dtype).itemsize)).from_address(pointer), dtype)
+    strides = tuple(n * flat.itemsize for n in (step, 1, ld))
+    return np.lib.stride_tricks.as_strided(flat, shape, strides)
 
 
 def gemm(dtype: str):
     """cuBLAS's definition: C = alpha op(A) op(B) + beta C, column by column, with leading dimensions and strides."""
 
     def run(_handle, ta, tb, m, n, k, alpha, a, lda, step_a, b, ldb, step_b, beta, c, ldc, step_c, count):
-        alpha, beta = (memory(p, 1, dtype)[0] for p in (alpha, beta))
+        alpha, beta = (columns(p, dtype, (1, 1, 1), 1, 0)[0, 0, 0] for p in (alpha, beta))
         assert lda >= max(1, k if ta else m)
         assert ldb >= max(1, n if tb else k)
-        for i in range(count):
-
-            def element(at, ld, step, row, column, i=i):
-                return memory(at + (i * step + column * ld + row) * np.dtype(dtype).itemsize, 1, dtype)
-
-            for row in range(m):
-                for column in range(n):
-                    total = sum(
-                        element(a, lda, step_a, *((j, row) if ta else (row, j)))[0]
-                        * element(b, ldb, step_b, *((column, j) if tb else (j, column)))[0]
-                        for j in range(k)
-                    )
-                    out = element(c, ldc, step_c, row, column)
-                    value = alpha * total + (beta * out[0] if beta else 0)
-                    (c_char * out.nbytes).from_address(
-                        c + (i * step_c + column * ldc + row) * out.itemsize
-                    ).raw = np.array(value, dtype).tobytes()
+        left = columns(a, dtype, (count, k, m) if ta else (count, m, k), lda, step_a)
+        right = columns(b, dtype, (count, n, k) if tb else (count, k, n), ldb, step_b)
+        out = columns(c, dtype, (count, m, n), ldc, step_c)
+        left, right = (np.swapaxes(x, 1, 2) if turned else x for x, turned in ((left, ta), (right, tb)))
+        out[...] = alpha * (left @ right) + (beta * out if beta else 0)
 
     return run
 
