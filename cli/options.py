@@ -39,7 +39,7 @@ RUN = [
     click.option("--unroll", help="How far a gradient goes back in time.  [full]", shell_complete=completes("unrolls")),
     click.option("--window", type=int, metavar="K", help="Steps that a gradient goes back; with --unroll tbptt."),
     click.option("--patience", type=int, metavar="N", help="Stop after N steps without a better loss."),
-    click.option("--device", help="Where to compute: cpu."),
+    click.option("--device", help="Where to compute: cpu or cuda."),
     click.option("--trace", help="off, params or time: which gradient norms are kept.  [time]"),
     click.option("--config", "config_file", metavar="FILE.toml", help="Read options from a file."),
     click.option("--set", "settings", metavar="KEY=VALUE", multiple=True, help="An option of the model, task, …."),

@@ -16,14 +16,15 @@ from typing import Any
 
 import numpy as np
 
+from minigrad import jit
 from minigrad.errors import DeviceError
-from minigrad.jit import in_folder, kernel_folder
 
 SIMULATED = os.environ.get("NUMBA_ENABLE_CUDASIM", "0") not in ("", "0")
 THREADS = 2 if SIMULATED else 256  # of a block; a simulated thread is a thread of Python's
 MOST_THREADS = 512  # of any block, so that a thread may have 128 registers
 LIMIT = 1 << 30  # bytes that may lie idle
 OUT_OF_MEMORY = 2  # cuMemAlloc's code
+cuda: Any  # numba.cuda, for files of kernels; see `__getattr__`
 
 
 @cache
@@ -43,7 +44,7 @@ def door() -> Any:
 
 
 def __getattr__(name: str) -> Any:
-    """`from minigrad.gpu import cuda`, for files of kernels: whoever imports one has opened the door before."""
+    """`from minigrad.gpu import cuda` opens the door."""
     if name == "cuda":
         return door()
     raise AttributeError(name)
@@ -99,8 +100,24 @@ def kernel(python: Callable[..., None]) -> Any:
     """Declare a kernel for the GPU: outputs passed in, nothing allocated or checked. Call `launch` with it."""
     if SIMULATED:
         return door().jit(python)
-    with in_folder(door().core.config, "cuda"):
-        return door().jit(python, launch_bounds=MOST_THREADS, cache=kernel_folder("cuda") is not None)
+    with jit.in_folder(door().core.config, "cuda"):
+        made = door().jit(python, launch_bounds=MOST_THREADS, cache=jit.kernel_folder("cuda") is not None)
+    load = made._cache.load_overload
+
+    def load_or_say(*arguments: Any) -> Any:
+        found = load(*arguments)
+        if found is None:
+            _announce(f"{jit._purpose or 'operations'} for the GPU")
+        return found
+
+    made._cache.load_overload = load_or_say
+    return made
+
+
+@cache
+def _announce(name: str) -> None:
+    """Say that something is being compiled, once."""
+    jit.listener(name)
 
 
 def device_function(python: Callable[..., Any]) -> Any:

@@ -19,14 +19,15 @@ class Grid(threading.local):
         self.shared = SimpleNamespace(array=lambda _size, type_: shared[block].view(as_dtype(type_)))
 
 
-def launch(kernel, blocks, threads, *arguments, shared=0):
-    """Run a kernel in as many threads of Python as it has of its own."""
+def launch(kernel, blocks, threads, *arguments, shared=0, waits=True):
+    """Run a kernel in as many threads of Python as it has of its own; with `waits=False` no block waits for the others."""
     from minigrad.kernels import cuda_scan
 
     cuda, function = Grid(), kernel.py_func
     arrays = [getattr(x, "_ary", x) for x in arguments]
     memory, everywhere = [np.zeros(shared, np.uint8) for _ in range(blocks)], threading.Barrier(blocks * threads)
     here = [threading.Barrier(threads) for _ in range(blocks)]
+    everywhere = everywhere if waits else threading.Barrier(1)
     errors = []
 
     def run(block, thread):

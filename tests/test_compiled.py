@@ -68,8 +68,8 @@ def everything(name, dtype, batch, steps, device="cpu", **options):
     return [out.detach().numpy() for out in outs], grads, scan.carry_norm + scan.carry_grad_norm
 
 
-def compare(found, wanted, dtype):
-    tolerance = 1e-11 if dtype == "f8" else 2e-5
+def compare(found, wanted, dtype, narrow=2e-5):
+    tolerance = 1e-11 if dtype == "f8" else narrow
     for kind, ours, theirs in zip(("value", "gradient", "trace"), found, wanted, strict=True):
         for i, (a, b) in enumerate(zip(ours, theirs, strict=True)):
             assert a.dtype == b.dtype

@@ -19,6 +19,7 @@ def both(name, dtype, batch=B, steps=T, **options):
         everything(name, dtype, batch, steps, device="cuda", compiled=True, **options),
         everything(name, dtype, batch, steps, compiled=False, **options),
         dtype,
+        narrow=1e-5,
     )
 
 
@@ -71,3 +72,29 @@ def test_all_blocks_together(name, way, monkeypatch) -> None:
     way(TOGETHER, 3)
     both(name, "f4", batch=6, lengths=np.array([3, 0, 2, 3, 1, 3]))
     assert 3 in launched
+
+
+@pytest.mark.parametrize("name", [ALONE, STEPWISE])
+def test_a_planted_error_of_a_twentieth_of_a_percent_is_found(name, way, monkeypatch) -> None:
+    right = cuda_run.module_text
+
+    def wrong(forward, backward):
+        text, *rest = right(forward, backward)
+        assert "tanh32(" in text
+        return text.replace("tanh32(", "float32(1.0005) * tanh32("), *rest
+
+    monkeypatch.setattr(cuda_run, "module_text", wrong)
+    way(name, 2)
+    with pytest.raises(AssertionError, match="value"):
+        both("lstm", "f4")
+
+
+def test_a_block_that_does_not_wait_for_the_others_is_found(way, monkeypatch) -> None:
+    """The grid of the test above is one in which waiting matters."""
+    if not gpu.SIMULATED:
+        pytest.skip("a real race may go well")
+    monkeypatch.setattr(gpu, "launch", lambda *a, **k: grid.launch(*a, **k, waits=False))
+    way(TOGETHER, 3)
+    with pytest.raises(AssertionError):
+        for _ in range(5):
+            both("weight_twice", "f4", batch=6)
