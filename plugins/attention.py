@@ -127,5 +127,5 @@ class Transformer(mg.nn.Module):
     def _answer(self, xs: Any, source: Any, given: Any) -> Any:
         logits = self._write(source, given)
         return mg.concat(
-            [mg.zeros((len(xs) - len(given), *logits.shape[1:]), dtype=logits.dtype, device=self.device), logits]
+            [mg.zeros((len(xs) - len(given), *logits.shape[1:]), dtype=logits.dtype, device=logits.device), logits]
         )

@@ -79,9 +79,9 @@ class Seq2Seq(mg.nn.Module):
 
     def _write(self, xs: Any, given: Any, told: Any, lengths: Any) -> Any:
         carry, step = self._start(xs, lengths)
-        own = mg.zeros(given.shape[1:], device=self.device)
+        own = mg.zeros(given.shape[1:], device=self.readout.weight.device)
         _, (logits, self.alignment) = mg.scan(step, (carry, own), (given, told))
-        nothing = mg.zeros((len(xs) - len(given), *logits.shape[1:]), dtype=logits.dtype, device=self.device)
+        nothing = mg.zeros((len(xs) - len(given), *logits.shape[1:]), dtype=logits.dtype, device=logits.device)
         return mg.concat([nothing, logits])
 
     def _start(self, xs: Any, lengths: Any) -> tuple[Any, Callable[..., Any]]:
@@ -129,7 +129,7 @@ class Seq2Seq(mg.nn.Module):
             states, step = self._start(
                 mg.repeat(xs, width, axis=1), None if lengths is None else np.repeat(lengths, width)
             )
-            carry = (states, mg.zeros((batch * width, classes), device=self.device))
+            carry = (states, mg.zeros((batch * width, classes), device=self.readout.weight.device))
             scores = np.full((batch, width), -np.inf)
             scores[:, 0] = 0  # all beams are the same at first
             words = np.zeros((0, batch, width), np.int64)

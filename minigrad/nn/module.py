@@ -110,7 +110,7 @@ class Module:
         return self
 
     @property
-    def device(self) -> str:
+    def _device(self) -> str:
         """Where the weights live; the CPU if there are none."""
         return next((p.device for _, p in self._named()), "cpu")
 

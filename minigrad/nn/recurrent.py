@@ -153,7 +153,7 @@ class Recurrent(Module):
     def _carries(self, state: Any, batch: int, dtype: Any) -> tuple[list[list[Any]], Any]:
         """The first carry of every cell as leaves, and their structure."""
         made = [flatten(cell.initial_carry(batch)) for cell in self.cells]
-        first = [([leaf.to(self.device) for leaf in leaves], structure) for leaves, structure in made]
+        first = [([leaf.to(self._device) for leaf in leaves], structure) for leaves, structure in made]
         structure, named, held = first[0][1], self.cells[0].carry_names, len(first[0][0])
         if named and len(named) != held:
             called = type(self.cells[0]).__name__
