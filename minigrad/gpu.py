@@ -89,8 +89,8 @@ def description() -> str:
         return str(error)
     if SIMULATED:
         return "simulated (NUMBA_ENABLE_CUDASIM)"
-    device = cuda.get_current_device()
-    return f"{device.name.decode()}, {cuda.current_context().get_memory_info().total / 2**30:.0f} GiB"
+    name, memory = cuda.get_current_device().name, cuda.current_context().get_memory_info().total
+    return f"{name if isinstance(name, str) else name.decode()}, {memory / 2**30:.0f} GiB"
 
 
 # --- kernels ------------------------------------------------------------------------------------------------------
@@ -185,7 +185,9 @@ def allow_shared(kernel: Any, size: int) -> None:
 
 # --- memory -------------------------------------------------------------------------------------------------------
 
-_idle: dict[int, list[Any]] = defaultdict(list)
+_idle: dict[int, list[dict[np.dtype[Any], Any]]] = defaultdict(
+    list
+)  # pieces by size, each by the dtypes it was seen as
 _lies = 0
 
 
@@ -202,18 +204,31 @@ class Memory:
         self.bytes = 1 << max(9, (count * dtype.itemsize - 1).bit_length())
         if idle := _idle[self.bytes]:
             _lies -= self.bytes
-            self.raw = idle.pop()
+            self.views = idle.pop()
         else:
-            self.raw = _allocate(self.bytes)
-        self.numbers = self.raw.view(dtype)[: max(count, 1)]
+            self.views = {np.dtype(np.uint8): _allocate(self.bytes)}
+        if dtype not in self.views:  # kept, since Numba takes tens of microseconds for one
+            self.views[dtype] = self.views[np.dtype(np.uint8)].view(dtype)
+        self.numbers = self.views[dtype]
         self.base = np.empty(count, dtype)
+
+    def read(self, start: int, count: int) -> np.ndarray[Any, Any]:
+        """Some of the numbers, once they are computed."""
+        try:
+            return np.asarray(self.numbers[start : start + count].copy_to_host())
+        except Exception as error:  # of a kernel before, which is told only now
+            raise _told(error, 0) from error
+
+    def write(self, numbers: np.ndarray[Any, Any]) -> None:
+        """Bring numbers there, from the first place on."""
+        self.numbers[: numbers.size].copy_to_device(np.ascontiguousarray(numbers).reshape(-1))
 
     def __del__(self) -> None:
         global _lies
         ends = sys is None or sys.is_finalizing()  # the interpreter takes its modules apart
-        if hasattr(self, "raw") and not ends and _lies + self.bytes <= LIMIT:
+        if hasattr(self, "views") and not ends and _lies + self.bytes <= LIMIT:
             _lies += self.bytes
-            _idle[self.bytes].append(self.raw)
+            _idle[self.bytes].append(self.views)
 
 
 def _allocate(size: int) -> Any:
@@ -238,7 +253,7 @@ def forget_idle() -> None:
 
 def _told(error: Exception, size: int) -> Exception:
     """What the driver says, as a sentence; an error that is not the driver's as it is."""
-    if getattr(error, "code", None) == OUT_OF_MEMORY or isinstance(error, MemoryError):
+    if getattr(error, "code", None) == OUT_OF_MEMORY or "OUT_OF_MEMORY" in str(error):
         asked = f" {size / 2**20:.0f} MiB were asked for" if size else " a kernel could not be started"
         return DeviceError(
             f"device 'cuda' is out of memory:{asked}{_free()}. Make --batch, --length or --hidden smaller, or use "

@@ -74,7 +74,7 @@ def cublas(monkeypatch):
     monkeypatch.setattr(cuda_products, "SIMULATED", False)
 
     def pointer(a: CudaArray) -> int:
-        return addressof(c_char.from_buffer(a.memory.raw._ary)) + a.offset * a.dtype.itemsize
+        return addressof(c_char.from_buffer(a.memory.views[np.dtype(np.uint8)]._ary)) + a.offset * a.dtype.itemsize
 
     monkeypatch.setattr(cuda_products, "_pointer", pointer)
 

@@ -3,9 +3,10 @@
 import grid
 import numpy as np
 import pytest
-from cells import CELLS
+from cells import CELLS, D, H
 from test_compiled import compare, everything
 
+import minigrad as mg
 from minigrad import gpu
 from minigrad.codegen import cuda_run
 from minigrad.codegen.cuda_run import ALONE, STEPWISE, TOGETHER, Way
@@ -48,6 +49,26 @@ def test_every_cell_equals_its_definition(name, dtype) -> None:
 def test_a_region_a_step_with_products_between(name, way) -> None:
     way(STEPWISE, 2, 0)
     both(name, "f4", lengths=np.array([3, 0, 2]), reverse=True)
+
+
+def gained(w, u, gain, shift):
+    """Numbers of which there is one a row, and weights of one number."""
+
+    def cell(h, x):
+        z = x @ w + h @ u
+        size = mg.sqrt((z * z).mean(axis=-1, keepdims=True) + 1e-3) * gain + shift
+        h = mg.tanh(z / size) * mg.sigmoid(size)
+        return h, size
+
+    return cell
+
+
+@pytest.mark.parametrize("name", [ALONE, STEPWISE])
+def test_one_number_a_row(name, way, monkeypatch) -> None:
+    monkeypatch.setitem(CELLS, "gained", (gained, [(D, H), (H, H), (1,), ()], lambda h: h))
+    for batch in (1, 5):
+        way(name, 2)
+        both("gained", "f4", batch=batch)
 
 
 @pytest.mark.parametrize("share", [0.0, 0.5])

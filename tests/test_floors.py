@@ -16,7 +16,7 @@ FLOORS = [
     ["random", "mode", "tape", "values", "eager", "functional"],
     ["ir", "ir.graph", "ir.trace", "ir.replay", "ir.backward", "ir.equations", "ir.simplify", "ir.passes", "ir.rows", "ir.hoist"],
     ["codegen", "codegen.places", "codegen.plan", "codegen.schedule", "codegen.text", "codegen.loops", "codegen.cpu",
-     "codegen.half", "codegen.host_text", "codegen.host", "codegen.program", "codegen.workspace", "codegen.cuda", "codegen.cuda_run", "codegen.run"],
+     "codegen.half", "codegen.host_text", "codegen.host", "codegen.program", "codegen.workspace", "codegen.cuda_loops", "codegen.cuda", "codegen.cuda_run", "codegen.run"],
     ["tracing", "folding", "compiled", "fused", "recurrence", "batch", "weights", "api"],
     ["nn.module", "nn.layers", "nn.attention", "nn.losses", "nn.ctc", "registry", "nn.cell", "nn.recurrent", "nn", "optim", "gradcheck", "config", "checkpoint",
      "objective", "gates", "curves", "connectivity", "models", "story", "train", "conformance.report", "conformance.cells", "conformance.others", "conformance.loggers", "conformance", "check"],

@@ -75,8 +75,7 @@ class CudaArray(NDArrayOperatorsMixin):
         if not self.size:
             return np.empty(self.shape, self.dtype)
         whole = self.packed()
-        start = whole.offset
-        return np.asarray(whole.memory.numbers[start : start + self.size].copy_to_host()).reshape(self.shape)
+        return whole.memory.read(whole.offset, self.size).reshape(self.shape)
 
     def item(self) -> Any:
         return self.numpy().item()
@@ -171,7 +170,7 @@ def put(array: Numbers) -> CudaArray:
     """A copy of a NumPy array on the GPU."""
     made = empty(array.shape, array.dtype)
     if array.size:
-        made.memory.numbers.copy_to_device(np.ascontiguousarray(array).reshape(-1))
+        made.memory.write(array)
         if array.dtype.kind in "iu":
             made.span = int(array.min()), int(array.max())
     return made

@@ -47,7 +47,7 @@ def multiply(x: CudaArray, y: CudaArray, out: CudaArray, add: bool = False) -> N
 
 def _by_numpy(x: CudaArray, y: CudaArray, out: CudaArray, add: bool) -> None:
     x, y, whole = x.packed(), y.packed(), out.packed()
-    there = [a.memory.numbers.copy_to_host()[a.offset : a.offset + a.size].reshape(a.shape) for a in (x, y, whole)]
+    there = [a.memory.read(a.offset, a.size).reshape(a.shape) for a in (x, y, whole)]
     with np.errstate(all="ignore"):
         found = np.matmul(there[0], there[1])
         out[...] = put(there[2] + found if add else found)
