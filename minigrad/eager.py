@@ -113,7 +113,12 @@ class Eager(Interpreter):
         return outs if op.multiple else outs[0]
 
     def lift(self, data: Any) -> Tensor:
-        return data if isinstance(data, Tensor) else Plain(tensor(data)._data)
+        return plain(data)
+
+
+def plain(data: Any) -> Tensor:
+    """Data as ops take it: a Tensor as it is, other data as a Tensor that goes where it is needed."""
+    return data if isinstance(data, Tensor) else Plain(tensor(data)._data)
 
 
 def together(where: str, values: list[Any], away: Tensor) -> list[Any]:

@@ -7,11 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from minigrad.core import Interpreter, Op, interpreting
-from minigrad.eager import tensor
+from minigrad.eager import plain
 from minigrad.ir.graph import Graph, Variable
 from minigrad.mode import mode, recording
 from minigrad.ops.elementwise import stop_gradient
-from minigrad.values import Tensor
 
 Found = tuple[dict[Variable, Any], dict[Variable, Callable[[], Any]]]
 
@@ -56,7 +55,7 @@ class Replayer(Interpreter):
             if type(x) is not type(atom) or repr(x) != repr(atom):
                 raise Differs
             return
-        value = x if isinstance(x, Tensor) else None if isinstance(x, Variable) else tensor(x)
+        value = None if isinstance(x, Variable) else plain(x)
         known = self.consts.get(atom)
         if value is None or atom not in self.expected or (known is not None and known is not value):
             raise Differs
@@ -67,7 +66,7 @@ class Replayer(Interpreter):
         self.consts[atom] = value
 
     def lift(self, data: Any) -> Any:
-        return tensor(data)
+        return plain(data)
 
     def draw(self, make: Callable[[], Any]) -> Variable:
         variable = next(self.waiting, None)

@@ -17,7 +17,7 @@ import numpy as np
 from minigrad import random
 from minigrad.arraytype import SCALARS, ArrayType
 from minigrad.core import Interpreter, Op, interpreting
-from minigrad.eager import tensor
+from minigrad.eager import plain
 from minigrad.errors import TraceError
 from minigrad.ir.graph import Equation, Graph, Variable, check, name_variables
 from minigrad.mode import is_recording, recording
@@ -47,7 +47,7 @@ class Tracer(Interpreter):
 
     def lift(self, data: Any) -> Variable:
         """A const for a Tensor or an array; the same one for the same Tensor."""
-        value = data if isinstance(data, Tensor) else tensor(data)
+        value = plain(data)
         if id(value) not in self._seen:
             variable = Variable(ArrayType(value.shape, value.dtype), self.names.get(id(value), value.name))
             self._seen[id(value)] = variable
@@ -123,4 +123,4 @@ def _watching(code: CodeType | None) -> Iterator[dict[str, Any]]:
 
 def zeros(type_: ArrayType) -> Tensor:
     """What stands for a cotangent that nothing contributes to."""
-    return tensor(np.zeros(type_.shape, type_.dtype))
+    return plain(np.zeros(type_.shape, type_.dtype))
