@@ -1,10 +1,11 @@
 """Where arrays live, and how they get there. CUDA is looked for when somebody asks for it, never before.
 
-Imports `errors`, and `gpu` when asked what there is. NumPy arrays live on the CPU; whatever else a Tensor holds says
+Imports `errors`, and `gpu` when asked about it. NumPy arrays live on the CPU; whatever else a Tensor holds says
 where it lives (`device`), runs ops itself (`run_op`) and comes back (`numpy`). Another device is a module, named in
 `MODULES` and imported when asked for, with `put`, `empty`, `zeros`, `fetch` and `square_sums`.
 """
 
+import os
 from importlib import import_module
 from typing import Any
 
@@ -70,6 +71,15 @@ def square_sums(data: list[Any], less: list[Any] | None = None) -> Any:
         return arrays(home(data[0])).square_sums(data, less)
     pairs = zip(data, [0] * len(data) if less is None else less, strict=True)
     return np.array([np.square(x - y, dtype=np.float64).sum() for x, y in pairs])
+
+
+def memory_bytes(name: str) -> int:
+    """How much memory a device has."""
+    if name == "cpu":
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    from minigrad import gpu
+
+    return gpu.memory_bytes()
 
 
 def report() -> dict[str, str]:

@@ -10,7 +10,7 @@ import sys
 import warnings
 from collections import defaultdict
 from collections.abc import Callable
-from functools import cache
+from functools import cache, lru_cache
 from importlib.util import find_spec
 from typing import Any
 
@@ -89,8 +89,8 @@ def description() -> str:
         return str(error)
     if SIMULATED:
         return "simulated (NUMBA_ENABLE_CUDASIM)"
-    name, memory = cuda.get_current_device().name, cuda.current_context().get_memory_info().total
-    return f"{name if isinstance(name, str) else name.decode()}, {memory / 2**30:.0f} GiB"
+    name = cuda.get_current_device().name
+    return f"{name if isinstance(name, str) else name.decode()}, {memory_bytes() / 2**30:.0f} GiB"
 
 
 # --- kernels ------------------------------------------------------------------------------------------------------
@@ -131,9 +131,17 @@ def launch(kernel: Any, blocks: int, threads: int, *arguments: Any, shared: int 
         _simulate(kernel, min(blocks, 3), threads, shared, arguments)
         return
     try:
-        kernel[blocks, threads, 0, shared](*arguments)
+        _configured(kernel, blocks, threads, shared)(*arguments)
     except Exception as error:
         raise _told(error, 0) from error
+
+
+@lru_cache(4096)
+def _configured(kernel: Any, blocks: int, threads: int, shared: int) -> Any:
+    """A kernel and how it is launched, kept: Numba takes microseconds for it, and warns of grids that are small."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return kernel[blocks, threads, 0, shared]
 
 
 def _simulate(kernel: Any, blocks: int, threads: int, shared: int, arguments: tuple[Any, ...]) -> None:
@@ -242,6 +250,13 @@ def _allocate(size: int) -> Any:
             return door().device_array(size, np.uint8)
         except Exception:
             raise _told(error, size) from None
+
+
+def memory_bytes() -> int:
+    """How much memory the GPU has; in the simulator that of this machine."""
+    if SIMULATED:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return int(door().current_context().get_memory_info().total)
 
 
 def forget_idle() -> None:

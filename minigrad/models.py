@@ -4,11 +4,11 @@ Imports `nn`, `registry` and the floors below.
 """
 
 import inspect
-import os
 from typing import Any
 
 from minigrad import nn, registry
 from minigrad.config import MODEL_KEYS, Table
+from minigrad.device import memory_bytes
 from minigrad.errors import UsageError
 
 
@@ -61,13 +61,14 @@ def check_fits(config: Table, task: Any, model: Any) -> None:
 
 
 def check_memory(config: Table, steps: int, task: Any) -> None:
-    """Raise UsageError if weights and the tape of one batch would clearly not fit into this machine's memory."""
+    """Raise UsageError if weights and the tape of one batch would clearly not fit into the device's memory."""
     hidden, layers = config["hidden"], config["layers"] * (1 + config["bidirectional"])
     weights = 4 * hidden * (2 * hidden + task.input_size) * layers * 4 * 6  # value, gradient, two moments, two drawn
     tape = steps * config["batch"] * (20 * hidden * layers + 2 * (task.input_size + task.output_size)) * 4
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    memory = memory_bytes(config["device"])
     if weights + tape > memory:
         raise UsageError(
             f"hidden {hidden}, layers {config['layers']}, batch {config['batch']} over {steps} steps need about "
-            f"{(weights + tape) / 2**30:.0f} GiB, this machine has {memory / 2**30:.0f}. Make one of them smaller."
+            f"{(weights + tape) / 2**30:.0f} GiB, and device {config['device']!r} has {memory / 2**30:.0f}. Make one of "
+            "them smaller."
         )

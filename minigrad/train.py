@@ -48,10 +48,9 @@ class Run:
         length = self.task.batch(np.random.default_rng(0), 1).xs.shape[0]
         if position is not None:
             self.task.position = position
-        check_memory(config, length, self.task)
-        self.model: Any = build_model(config, self.task)
         try:
-            self.model.to(config["device"])
+            check_memory(config, length, self.task)
+            self.model: Any = build_model(config, self.task).to(config["device"])
         except DeviceError as error:
             raise UsageError(f"--device {config['device']}: {error}") from None
         check_fits(config, self.task, self.model)
