@@ -69,6 +69,6 @@ def check_memory(config: Table, steps: int, task: Any) -> None:
     if weights + tape > memory:
         raise UsageError(
             f"hidden {hidden}, layers {config['layers']}, batch {config['batch']} over {steps} steps need about "
-            f"{(weights + tape) / 2**30:.0f} GiB, and device {config['device']!r} has {memory / 2**30:.0f}. Make one of "
-            "them smaller."
+            f"{(weights + tape) / 2**30:.0f} GiB, and device {config['device']!r} has {memory / 2**30:.0f}. Make one "
+            "of them smaller."
         )
