@@ -21,6 +21,7 @@ def info(as_json: bool) -> None:
     from minigrad.files import cache_folder
 
     folder = cache_folder()
+    devices, gpu = device.report()
     files = [f for f in folder.rglob("*") if f.is_file()] if folder.is_dir() else []
     found = {
         "minigrad": __version__,
@@ -30,7 +31,8 @@ def info(as_json: bool) -> None:
         "cores": os.cpu_count(),
         "threads": threads.count(),
         "BLAS threads": os.environ["OPENBLAS_NUM_THREADS"],
-        "devices": "; ".join(f"{name} ({about})" if about else name for name, about in device.report().items()),
+        "devices": ", ".join(devices),
+        "cuda": gpu,
         "kernel cache": str(folder),
         "cached files": len(files),
         "cached bytes": sum(f.stat().st_size for f in files),

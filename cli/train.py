@@ -14,7 +14,7 @@ from minigrad_cli.options import completes, completes_run, given_options, run_op
 from minigrad_cli.words import bits, clock, percent
 
 EXIT_INTERRUPTED = 130
-FIXED = ("hidden", "layers", "bidirectional", "length", "seed", "device", "optimizer.name")  # of a run under way
+FIXED = ("hidden", "layers", "bidirectional", "length", "seed", "optimizer.name")  # of a run under way
 
 
 @click.command(short_help="Train a model on a task.")

@@ -82,8 +82,11 @@ def memory_bytes(name: str) -> int:
     return gpu.memory_bytes()
 
 
-def report() -> dict[str, str]:
-    """Each device, and what it is or why it cannot be had."""
+def report() -> tuple[list[str], str]:
+    """The devices that are there; and what the GPU is, or why there is none."""
     from minigrad import gpu
 
-    return {"cpu": "", "cuda": gpu.description()}
+    try:
+        return [*DEVICES], gpu.description()
+    except DeviceError as error:
+        return ["cpu"], str(error).removeprefix("device 'cuda' ").removeprefix("device 'cuda': ")

@@ -82,11 +82,12 @@ def _toolkit() -> tuple[int, int]:
 
 
 def description() -> str:
-    """What there is, in a few words, or why there is nothing."""
-    try:
-        cuda = door()
-    except DeviceError as error:
-        return str(error)
+    """What there is, in a few words.
+
+    Raises:
+        DeviceError: if there is nothing.
+    """
+    cuda = door()
     if SIMULATED:
         return "simulated (NUMBA_ENABLE_CUDASIM)"
     name = cuda.get_current_device().name

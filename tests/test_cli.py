@@ -115,7 +115,7 @@ WRONG = {
     "train lstm --task copy --lr nan": (2, "above 0"),
     "train lstm --task copy --clip 0": (2, "above 0"),
     "train lstm --task copy --optimizer adma": (2, "Did you mean 'adam'"),
-    "train lstm --task copy --device cuda": (2, "cpu"),
+    "train lstm --task copy --device cudo": (2, "Did you mean 'cuda'"),
     "train lstm --task copy --set x": (2, "key=value"),
     "train lstm --task copy --set forget_bais=1": (2, "Did you mean 'forget_bias'"),
     "train lstm --task copy --config none.toml": (2, "No such file"),
@@ -190,7 +190,8 @@ def test_listings_come_from_metadata(capsys: pytest.CaptureFixture[str]) -> None
     assert run(["plugins", "--load"]) == 0
     assert "broken" not in capsys.readouterr().out
     assert run(["info", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["devices"] == "cpu"
+    found = json.loads(capsys.readouterr().out)
+    assert (found["devices"].split(", ")[0], bool(found["cuda"])) == ("cpu", True)
 
 
 def test_show_prints_a_cells_graph_and_its_backward(capsys: pytest.CaptureFixture[str]) -> None:

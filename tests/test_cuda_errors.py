@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import minigrad as mg
-from minigrad import gpu
+from minigrad import device, gpu
 from minigrad.errors import DeviceError, GradientError, MutationError, ShapeError
 
 
@@ -130,7 +130,7 @@ def test_without_the_package(monkeypatch) -> None:
     with pytest.raises(DeviceError, match=r"needs the package numba-cuda: pip install 'minigrad\[cuda\]'"):
         gpu.door.__wrapped__()
     monkeypatch.setattr(gpu, "door", gpu.door.__wrapped__)
-    assert "pip install" in gpu.description()
+    assert device.report() == (["cpu"], "needs the package numba-cuda: pip install 'minigrad[cuda]'.")
 
 
 class OutOfMemoryError(Exception):

@@ -91,3 +91,5 @@ def test_the_command_trains_on_cuda(in_folder, capsys) -> None:
     assert json.loads(capsys.readouterr().out.splitlines()[-1])["steps"] == 2
     assert {p.device for p in trained("run").model.parameters()} == {"cpu"}
     assert command(["eval", "run", "--json"]) == 0
+    assert command("train --resume run --device cpu --steps 3 --json --out moved".split()) == 0  # as a new run
+    assert '"steps": 3' in capsys.readouterr().out

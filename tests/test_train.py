@@ -342,7 +342,7 @@ def test_options_beat_settings_beat_the_file_beats_advice() -> None:
         ({"options": {"steps": 0}}, "from 1 to"),
         ({"options": {"lr": float("nan")}}, "lr must be a number above 0"),
         ({"options": {"trace": "tiem"}}, "Did you mean 'time'"),
-        ({"options": {"device": "cuda"}}, "device must be one of cpu"),
+        ({"options": {"device": "gpu"}}, "device must be one of cpu, cuda"),
         ({"options": {"optimizer": "adm"}}, "Did you mean 'adam'"),
         ({"options": {"unroll": "ful"}}, "Did you mean 'full'"),
     ],
