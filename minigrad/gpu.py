@@ -179,9 +179,9 @@ def shared_bytes() -> int:
     return 48 << 10 if SIMULATED else int(door().get_current_device().MAX_SHARED_MEMORY_PER_BLOCK_OPTIN)
 
 
-def allow_shared(kernel: Any, size: int) -> None:
-    """Let a compiled kernel have more shared memory than the 48 KiB that every GPU gives."""
-    if SIMULATED or size <= 48 << 10:
+def allow_shared(kernel: Any) -> None:
+    """Let a compiled kernel have all the shared memory there is; without it, every GPU gives 48 KiB."""
+    if SIMULATED:
         return
     from cuda.bindings.driver import CUfunction_attribute
 
@@ -189,7 +189,7 @@ def allow_shared(kernel: Any, size: int) -> None:
     attribute = CUfunction_attribute.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
     for compiled in kernel.overloads.values():
         function = compiled._codelibrary.get_cufunc()
-        driver.cuKernelSetAttribute(attribute, size, function.handle, function.device.id)
+        driver.cuKernelSetAttribute(attribute, shared_bytes(), function.handle, function.device.id)
 
 
 # --- memory -------------------------------------------------------------------------------------------------------

@@ -119,13 +119,13 @@ class Launcher:
         return begins, total * size
 
     def _allow(self, steps: int, arrays: list[CudaArray]) -> None:
-        """Compile the kernel, by running no step, and let it have its shared memory."""
+        """Compile the kernel, by running no step, and let it have all of the shared memory: programs of other sizes share it."""
         assert self.way is not None
-        way, shared = self.way, self._shared()[1]
+        way = self.way
         self.way = Way(STEPWISE, 1, (0,) * len(way.here))
         self._launch(0, 0, -1, steps, False, 0, False, arrays)
         self.way = way
-        gpu.allow_shared(self.kernel, shared)
+        gpu.allow_shared(self.kernel)
 
     def _multiply(self, p: Product, s: int, t: int, late: int, arrays: list[CudaArray]) -> None:
         """One product of one step."""
