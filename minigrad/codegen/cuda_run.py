@@ -82,7 +82,8 @@ class Launcher:
         self.way: Way | None = None
 
     def __call__(self, _first: int, _last: int, steps: int, down: bool, late: int, traced: bool, *rest: Any) -> None:
-        arrays = [a.packed() for a in rest[len(rest) - len(self.half.arrays) :]]
+        arrays = list(rest[len(rest) - len(self.half.arrays) :])
+        assert all([a.is_contiguous for a in arrays])  # a copy would take what is written with it
         if self.way is None:
             self.way = choose(self.written, self.batch, gpu.shared_bytes() - EXCHANGE, gpu.processors())
             self._allow(steps, arrays)
@@ -119,7 +120,7 @@ class Launcher:
         return begins, total * size
 
     def _allow(self, steps: int, arrays: list[CudaArray]) -> None:
-        """Compile the kernel, by running no step, and let it have all of the shared memory: programs of other sizes share it."""
+        """Compile the kernel, by running no step, and let it have all shared memory: other programs run it too."""
         assert self.way is not None
         way = self.way
         self.way = Way(STEPWISE, 1, (0,) * len(way.here))
