@@ -13,6 +13,7 @@ PARTS = {
     "graph": "The step as a graph, and what of it runs before, in and after the loop.",
     "backward": "Its backward, derived from the graph.",
     "source": "The Numba module that is generated from both, and what runs around it.",
+    "cuda": "The same module for a GPU; needs none.",
 }
 
 
@@ -22,6 +23,7 @@ PARTS = {
 @click.option("--graph", "part", flag_value="graph", help=PARTS["graph"])
 @click.option("--backward", "part", flag_value="backward", help=PARTS["backward"])
 @click.option("--source", "part", flag_value="source", help=PARTS["source"])
+@click.option("--cuda", "part", flag_value="cuda", help=PARTS["cuda"])
 @click.option("--batch", type=SIZE, default=32, show_default=True, help="B, rows of the batch.")
 @click.option("--input", "input_size", type=SIZE, default=10, show_default=True, help="D, size of x, of a cell.")
 @click.option("--hidden", type=SIZE, default=64, show_default=True, help="H, size of the carry.")
@@ -127,6 +129,11 @@ def _show_scan(name: str, title: str, steps: Any, part: str | None) -> None:
     elif part == "source":
         program = compiled.find(steps).program
         click.echo(f"{program.text}\n\n# What runs around the two, for these sizes:\n\n{program.host}")
+    elif part == "cuda":
+        from minigrad.codegen.cuda import module_text
+
+        program = compiled.find(steps).program
+        click.echo(module_text(program.forward, program.backward)[0])
     else:
         _show_backward(name, compiled.find(steps).program)
 

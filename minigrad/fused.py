@@ -190,8 +190,7 @@ class Segment(NamedTuple):
 def _norms(values: Numbers) -> Numbers:
     """[T, B, N] -> [T, B], in float64."""
     if devices.home(values) != "cpu":
-        wide = values.astype(np.float64)
-        return np.sqrt((wide * wide).sum(axis=2))
+        return devices.arrays(devices.home(values)).row_norms(values)
     out = np.empty(values.shape[:2])
     row_norms(np.ascontiguousarray(values).reshape(-1, values.shape[2]), out.reshape(-1))
     return out

@@ -253,6 +253,10 @@ def test_show_runs_a_model_once_and_shows_each_of_its_scans(capsys: pytest.Captu
 
 
 def test_show_prints_the_module_that_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["show", "gru", "--cuda"]) == 0
+    assert {"grid.sync()", "@kernel", "sigmoid32("} <= set(
+        re.findall(r"grid.sync\(\)|@kernel|\w+\(", capsys.readouterr().out)
+    )
     assert run(["show", "gru", "--source"]) == 0
     source = capsys.readouterr().out
     compile(source, "gru", "exec")

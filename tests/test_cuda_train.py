@@ -34,10 +34,10 @@ def same(ours, theirs):
     ("model", "task", "options", "settings"),
     [
         ("lstm", "copy", {"optimizer": "adamw"}, {}),
-        ("gru", "sentiment", {"length": 8, "layers": 2, "bidirectional": True}, {"zoneout": 0.1, "recurrent_dropout": 0.2}),
+        ("gru", "sentiment", {"length": 4, "layers": 2, "bidirectional": True}, {"zoneout": 0.1, "recurrent_dropout": 0.2}),
         ("rnn", "adding", {"length": 5, "optimizer": "rmsprop", "unroll": "tbptt"}, {"window": 2}),
         ("jordan", "parity", {"length": 5, "optimizer": "sgd"}, {"noise": 0.1, "clip_value": 0.01, "momentum": 0.9}),
-        ("seq2seq", "dates", {"length": 29}, {}),
+        ("seq2seq", "reversal", {"length": 2}, {}),
         ("attention", "reversal", {"length": 3, "hidden": 4, "optimizer": "sgd"}, {}),
     ],
 )  # fmt: skip

@@ -12,7 +12,7 @@ FLOORS = [
     ["core", "threads", "jit", "llvm", "gpu", "device"],
     ["kernels", "kernels.vector_math", "kernels.matmul", "kernels.cpu", "kernels.rows", "ops", "ops.elementwise", "ops.shape", "ops.index", "ops.reduce",
      "ops.linalg", "ops.create", "ops.operators",
-     "kernels.cuda_math", "kernels.cuda", "kernels.cuda_scan", "kernels.cuda_array", "kernels.cuda_elements", "kernels.cuda_products", "kernels.cuda_ops"],
+     "kernels.cuda_math", "kernels.cuda_scan", "kernels.cuda", "kernels.cuda_array", "kernels.cuda_elements", "kernels.cuda_products", "kernels.cuda_ops"],
     ["random", "mode", "tape", "values", "eager", "functional"],
     ["ir", "ir.graph", "ir.trace", "ir.replay", "ir.backward", "ir.equations", "ir.simplify", "ir.passes", "ir.rows", "ir.hoist"],
     ["codegen", "codegen.places", "codegen.plan", "codegen.schedule", "codegen.text", "codegen.loops", "codegen.cpu",

@@ -5,14 +5,13 @@ Imports the files of its floor before it.
 
 import re
 from math import prod
-from textwrap import wrap
 from typing import Any
 
 from minigrad.codegen.loops import LoopWriter
 from minigrad.codegen.places import Sizes
 from minigrad.codegen.plan import Statement
 from minigrad.codegen.schedule import Region
-from minigrad.codegen.text import Text
+from minigrad.codegen.text import Text, legend, signature
 
 HEAD = '''"""A recurrence, written by minigrad from the graph of its cell. T steps; a thread runs rows first to last.
 down: from the last step to the first.  late: 1 for a scan that runs so, whose carry before step t is then at t + 1.
@@ -60,37 +59,7 @@ def _kernel(half: Any, name: str) -> str:
     words = set(re.findall(r"\w+", "\n".join(text.lines)))
     half.arrays = [a for a in half.plan.arrays.values() if a.name in words]
     arguments = "first last T down late traced".split() + [*text.size.names.values(), *(a.name for a in half.arrays)]
-    return "\n".join(["@kernel", _signature(name, arguments), *_legend(half), *text.lines])
-
-
-def _legend(half: Any) -> list[str]:
-    """The docstring: which arrays have which shape."""
-    shapes = {
-        "carry": "around each step  [T + 1, B, ·]",
-        "swap": "from step to step [2, B, ·]    ",
-        "time": "of each step      [T, B, ·]    ",
-        "row": "of one step       [B, ·]       ",
-        "sum": "summed over steps [B, ·]       ",
-        "shared": "of all rows       [·]          ",
-        "weight": "panels of         [·, ·]       ",
-    }
-    lines = []
-    for kind, shape in shapes.items():
-        names = ", ".join(a.name for a in half.arrays if a.kind == kind)
-        if names:
-            lines += wrap(names, 119, initial_indent=f"    {shape} ", subsequent_indent=" " * 36)
-    return ['    """' + lines[0].strip(), *lines[1:], '    """'] if lines else []
-
-
-def _signature(name: str, arguments: list[str]) -> str:
-    lines, line = [], f"def {name}("
-    for i, argument in enumerate(arguments):
-        piece = argument + (", " if i < len(arguments) - 1 else "):")
-        if len(line) + len(piece) > 119:
-            lines.append(line.rstrip())
-            line = " " * len(f"def {name}(")
-        line += piece
-    return "\n".join([*lines, line])
+    return "\n".join(["@kernel", signature(name, arguments), *legend(half.arrays), *text.lines])
 
 
 def _region(text: Text, region: Region) -> None:

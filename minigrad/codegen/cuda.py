@@ -13,6 +13,7 @@ from minigrad.codegen.half import Half
 from minigrad.codegen.places import Array, Place, Sizes
 from minigrad.codegen.plan import Statement
 from minigrad.codegen.schedule import Loop
+from minigrad.codegen.text import legend, signature
 from minigrad.ir.graph import Variable
 from minigrad.kernels.cuda_elements import spoken
 from minigrad.ops.reduce import START
@@ -88,9 +89,8 @@ def _kernel(half: Half, name: str) -> Written:
     arguments = [*"start stop only together T down late traced B".split(), *sizes.names.values()]
     arguments += [f"{p}_{i}" for i in range(len(products)) for p in ("begin", "here")]
     arguments += [part for a in half.arrays for part in (a.name, f"{a.name}_at")]
-    words = ", ".join(arguments)
-    return Written(f"@kernel\ndef {name}({words}):\n" + spoken("\n".join(lines)), list(sizes.names), products, alone,
-                   len(half.regions))  # fmt: skip
+    written = ["@kernel", signature(name, arguments), *legend(half.arrays), spoken("\n".join(lines))]
+    return Written("\n".join(written), list(sizes.names), products, alone, len(half.regions))
 
 
 def _setting(text: CudaText, products: list[Product], alone: bool) -> list[str]:
@@ -127,9 +127,10 @@ def _product(text: CudaText, s: Statement, number: int) -> Product:
     i = sum("multiply(" in line for line in text.lines)
     ends = [f"{end} * {rows}" if s.rows > 1 else end for end in ("first", "last")]
     text.put(
-        f"multiply({place.array.name}, {text.begin(place, '0')}, {text.size(inner)}, {weight.name}, {weight.name}_at, "
-        f"{text.size(columns)}, store, begin_{i}, here_{i}, {s.target.array.name}, {text.begin(s.target, '0')}, "
-        f"{ends[0]}, {ends[1]}, block, blocks, me, threads)"
+        f"multiply({place.array.name}, {text.begin(place, '')}, {text.size(inner)}, {weight.name}, {weight.name}_at, "
+        f"{text.size(columns)}, store,",
+        f"         begin_{i}, here_{i}, {s.target.array.name}, {text.begin(s.target, '')}, {ends[0]}, {ends[1]}, "
+        "block, blocks, me, threads)",
     )
     return Product(number, (place.array, place.at), weight, (s.target.array, s.target.at), s.rows, inner, columns)
 

@@ -23,12 +23,12 @@ class CudaText(Text):
         return f"{place.array.name}[{self.begin(place)}{f' + {inside}' if inside not in ('', '0') else ''}]"
 
     def begin(self, place: Place, row: str = "b") -> str:
-        """Where a row begins: `h_at + (old * B + b) * H`."""
+        """Where a row begins, `h_at + (old * B + b) * H`; without one, where all do."""
         array = place.array
-        if array.kind == "shared":
-            return f"{array.name}_at"
-        line = f"({place.at} * B + {row})" if array.kind in LEADING else row
-        return f"{array.name}_at + {line} * {self.factor(array.width)}"
+        step = f"{place.at} * B" if array.kind in LEADING else ""
+        line = " + ".join(part for part in (step, row) if part and array.kind != "shared")
+        line = f"({line})" if step and row else line
+        return f"{array.name}_at + {line} * {self.factor(array.width)}" if line else f"{array.name}_at"
 
     def factor(self, n: int) -> str:
         size = self.size(n)

@@ -4,9 +4,10 @@ Imports `places`, `plan` and the floors below.
 """
 
 from collections import Counter
+from textwrap import wrap
 from typing import Any
 
-from minigrad.codegen.places import Place, Sizes
+from minigrad.codegen.places import Array, Place, Sizes
 from minigrad.codegen.plan import RESERVED, Plan
 from minigrad.ir.graph import Variable
 
@@ -61,3 +62,34 @@ class Text(Names):
             if n and letter:
                 parts.append(letter if n == 1 else f"{letter} * {f'({size})' if '*' in size else size}")
         return " + ".join(parts) or "0"
+
+
+def legend(arrays: list[Array]) -> list[str]:
+    """The docstring of a kernel: which arrays have which shape."""
+    shapes = {
+        "carry": "around each step  [T + 1, B, ·]",
+        "swap": "from step to step [2, B, ·]    ",
+        "time": "of each step      [T, B, ·]    ",
+        "row": "of one step       [B, ·]       ",
+        "sum": "summed over steps [B, ·]       ",
+        "shared": "of all rows       [·]          ",
+        "weight": "panels of         [·, ·]       ",
+    }
+    lines = []
+    for kind, shape in shapes.items():
+        names = ", ".join(a.name for a in arrays if a.kind == kind)
+        if names:
+            lines += wrap(names, 119, initial_indent=f"    {shape} ", subsequent_indent=" " * 36)
+    return ['    """' + lines[0].strip(), *lines[1:], '    """'] if lines else []
+
+
+def signature(name: str, arguments: list[str]) -> str:
+    """The head of a function, in lines that are not too long."""
+    lines, line = [], f"def {name}("
+    for i, argument in enumerate(arguments):
+        piece = argument + (", " if i < len(arguments) - 1 else "):")
+        if len(line) + len(piece) > 119:
+            lines.append(line.rstrip())
+            line = " " * len(f"def {name}(")
+        line += piece
+    return "\n".join([*lines, line])

@@ -9,6 +9,7 @@ from typing import Any
 from minigrad.gpu import cuda, device_function, kernel
 from minigrad.jit import types
 from minigrad.kernels.cuda_math import exp64, log, sqrt
+from minigrad.kernels.cuda_scan import norm
 
 
 @kernel
@@ -111,6 +112,13 @@ def square_sum(n: Any, x: Any, x_at: Any, y: Any, y_at: Any, less: Any, out: Any
         for k in range(cuda.blockDim.x):
             total += part[k]
         out[at] = total
+
+
+@kernel
+def row_norms(rows: Any, n: Any, x: Any, x_at: Any, out: Any) -> None:
+    """As `cpu.row_norms`, a thread a row;  x [rows, n], out [rows]."""
+    for r in range(cuda.grid(1), rows, cuda.gridsize(1)):
+        out[r] = norm(x, x_at + r * n, n)
 
 
 @kernel

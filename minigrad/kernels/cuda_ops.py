@@ -242,6 +242,13 @@ def square_sums(arrays: list[CudaArray], less: list[CudaArray] | None) -> CudaAr
     return out
 
 
+def row_norms(x: CudaArray) -> CudaArray:
+    """[.., N] -> [..] of float64: the length of each row."""
+    x, out = x.packed(), empty(x.shape[:-1], np.float64)
+    launch(cuda.row_norms, *grid(out.size), out.size, x.shape[-1], x.memory.numbers, x.offset, out.memory.numbers)
+    return out
+
+
 def fetch(arrays: list[CudaArray]) -> list[np.ndarray[Any, Any]]:
     """Copies on the CPU, of arrays of any types, with one wait for the device."""
     flat = _concat(*(x.astype(np.float64, copy=False).reshape(-1) for x in arrays), axis=0).numpy()
