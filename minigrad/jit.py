@@ -67,15 +67,15 @@ class compiling_for:  # noqa: N801
 
 def kernel(python: Callable[..., None]) -> Any:
     """Declare a kernel: plain loops, outputs passed in, nothing allocated or checked; it lets other threads run."""
-    cached = kernel_folder() is not None
-    with in_folder(numba.config):
+    cached = kernel_folder("cpu") is not None
+    with in_folder(numba.config, "cpu"):
         jitted = numba.njit(cache=cached, nogil=True, error_model="numpy", fastmath=FASTMATH)(python)
     _watch(jitted)
     return jitted
 
 
 @contextmanager
-def in_folder(settings: Any, device: str = "cpu") -> Iterator[None]:
+def in_folder(settings: Any, device: str) -> Iterator[None]:
     """Let functions that are made within the block keep their machine code in minigrad's folder.
 
     Numba reads the setting when a function is made; a user's own kernels keep theirs.
@@ -126,7 +126,7 @@ def _watch(jitted: Any) -> None:
 
 
 @cache
-def kernel_folder(device: str = "cpu") -> Path | None:
+def kernel_folder(device: str) -> Path | None:
     """Where this version of minigrad, on this version of Numba, keeps kernels; None if it cannot be written to.
 
     The folder is named after the text of every file whose functions become part of a kernel: Numba looks at one only.
@@ -177,7 +177,7 @@ def load(text: str) -> ModuleType:
     if text in _loaded:
         return _loaded[text]
     name = f"minigrad_{hashlib.sha256(text.encode()).hexdigest()[:16]}"
-    path = (kernel_folder() or _scratch_folder()) / f"{name}.py"
+    path = (kernel_folder("cpu") or _scratch_folder()) / f"{name}.py"
     if not path.is_file() or path.read_bytes() != text.encode():
         write_atomically(path, text.encode())
     spec = importlib.util.spec_from_file_location(name, path)

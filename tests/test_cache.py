@@ -81,9 +81,9 @@ def test_four_processes_start_cold_at_once(tmp_path: Path) -> None:
 
 
 def test_another_numba_has_another_folder(monkeypatch: pytest.MonkeyPatch) -> None:
-    mine = jit.kernel_folder.__wrapped__()
+    mine = jit.kernel_folder.__wrapped__("cpu")
     monkeypatch.setattr(jit, "version", lambda package: "0.0")
-    other = jit.kernel_folder.__wrapped__()
+    other = jit.kernel_folder.__wrapped__("cpu")
     assert mine is not None
     assert other not in (None, mine)
     assert mine.parent == other.parent
