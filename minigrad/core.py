@@ -62,13 +62,21 @@ class Op:
             return inputs[0].dtype, "{0} != 0" if result.kind == "b" else self.loop
         if result.kind == "b":
             weak = (bool, int, float)
-            return np.result_type(*(x if type(x) in weak else x.dtype for x in inputs)), self.loop
+            found = np.result_type(*(x if type(x) in weak else x.dtype for x in inputs))
+            wide = [x for x in inputs if type(x) is int and found.kind in "iu" and x not in range_of(found)]
+            return np.dtype(np.int64) if wide else found, self.loop  # no element can equal such a number
         return result, self.loop
 
     @property
     def keeps_output(self) -> bool:
         """Whether the backward needs what came out."""
         return self.keeps[0]
+
+
+def range_of(dtype: np.dtype[Any]) -> range:
+    """The integers that a dtype holds."""
+    limits = np.iinfo(dtype)
+    return range(int(limits.min), int(limits.max) + 1)
 
 
 OPS: dict[str, Op] = {}
@@ -90,7 +98,9 @@ def declare(name: str, **fields: Any) -> Op:
 
 
 class Interpreter:
-    """Runs ops, and lifts plain data to the values it works on."""
+    """Runs ops, and lifts plain data to the values it works on; `places`: whether these live on a device."""
+
+    places = False
 
     def run(self, op: Op, inputs: tuple[Any, ...], metadata: dict[str, Any]) -> Any:
         raise NotImplementedError

@@ -67,6 +67,9 @@ def fetch(data: list[Any]) -> list[Any]:
 
 def square_sums(data: list[Any], less: list[Any] | None = None) -> Any:
     """[n] of float64, on the arrays' device: Σ x² of each, or Σ (x - y)² where there is a y to each."""
+    if len({home(x) for x in data}) > 1:
+        pairs = zip(data, [None] * len(data) if less is None else less, strict=True)
+        return np.concatenate(fetch([square_sums([x], None if y is None else [y]) for x, y in pairs]))
     if data and home(data[0]) != "cpu":
         return arrays(home(data[0])).square_sums(data, less)
     pairs = zip(data, [0] * len(data) if less is None else less, strict=True)

@@ -69,6 +69,8 @@ class OpNode(Node):
 class Eager(Interpreter):
     """Runs an op at once; writes it on the tape if an input requires a gradient."""
 
+    places = True
+
     def run(self, op: Op, inputs: tuple[Any, ...], metadata: dict[str, Any]) -> Any:
         values, arrays, first, traced, away = [], [], None, False, None
         made: type[Tensor] = Plain
@@ -97,11 +99,11 @@ class Eager(Interpreter):
             else:
                 with np.errstate(all="ignore"):
                     raw = op.forward(*arrays, **metadata)
-        except (ValueError, TypeError, IndexError) as error:
+        except (ValueError, TypeError, IndexError, OverflowError) as error:
             if isinstance(error, MinigradError):
                 raise
             op.type_rule(*values, **metadata)  # says more than NumPy, if the types are at fault
-            kind = DtypeError if isinstance(error, TypeError) else ShapeError
+            kind = DtypeError if isinstance(error, (TypeError, OverflowError)) else ShapeError
             raise kind(f"{op.name} of {', '.join(show(x) for x in values)}: {error}.") from None
         outs = tuple([_wrap(r, arrays, first, made) for r in (raw if op.multiple else (raw,))])
         if traced and mode.recording and op.vjp is not None:
@@ -145,13 +147,13 @@ def _run_away(op: Op, values: list[Any], arrays: list[Any], metadata: dict[str, 
     assert op.expand is not None, f"op {op.name} has no kernel for device {device.device!r}"
     with recording(False):
         out = op.expand(*(x.detach() if isinstance(x, Tensor) else x for x in values), **metadata)
-    return out._data
+    return out._data.astype(op.type_rule(*values, **metadata).dtype, copy=False)
 
 
 def _wrap(raw: Any, arrays: list[Any], first: Tensor, kind: type[Tensor]) -> Tensor:
     """A result as a Tensor; one that may share memory with an input shares its version too."""
     if type(raw) is np.ndarray:
-        shares = raw.base is not None or any([raw is array for array in arrays])
+        shares = (raw.base is not None and type(first._data) is np.ndarray) or any([raw is array for array in arrays])
     elif isinstance(raw, np.generic):
         return kind(np.asarray(raw))
     else:

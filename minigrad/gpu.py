@@ -205,7 +205,7 @@ class Memory:
 
     A fresh piece costs a call of the driver that waits for the device; all work is in one stream, so that one that was
     let go can be used at once. `base` is memory of the same size that nobody reads or writes: NumPy's views of it say
-    where views of this one lie.
+    where views of this one lie. `span`: between which integers all of it lies, as long as that is known.
     """
 
     def __init__(self, count: int, dtype: np.dtype[Any]) -> None:
@@ -220,6 +220,7 @@ class Memory:
             self.views[dtype] = self.views[np.dtype(np.uint8)].view(dtype)
         self.numbers = self.views[dtype]
         self.base = np.empty(count, dtype)
+        self.span: tuple[int, int] | None = None
 
     def read(self, start: int, count: int) -> np.ndarray[Any, Any]:
         """Some of the numbers, once they are computed."""

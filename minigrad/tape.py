@@ -46,11 +46,12 @@ class Node:
 class Leaf(Node):
     """A value that the user wants a gradient for: where the walk ends and cotangents add up."""
 
-    __slots__ = ("grad",)
+    __slots__ = ("grad", "is_gone")
 
     def __init__(self, type_: ArrayType) -> None:
         super().__init__((type_,), ())
         self.grad: Any = None
+        self.is_gone = False  # whether the value has another leaf by now
 
 
 class Entry(Node):

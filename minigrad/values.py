@@ -16,6 +16,7 @@ from minigrad.arraytype import ArrayType, is_floating, show
 from minigrad.core import OPS
 from minigrad.errors import DeviceError, DtypeError, GradientError, MutationError, ShapeError
 from minigrad.mode import mode, no_grad, quiet
+from minigrad.ops.linalg import matmul
 from minigrad.ops.operators import Operators
 from minigrad.tape import Edge, Leaf, walk_back
 from minigrad.tree import tree_map
@@ -80,6 +81,8 @@ class Tensor(Operators):
             raise GradientError("only a leaf made with requires_grad=True holds a gradient.")
         if value is not None and (value.shape, value.dtype) != (self.shape, self.dtype):
             raise ShapeError(f"the gradient of {show(self)} cannot be {show(value)}.")
+        if value is not None and value.device != self.device:
+            raise DeviceError(f"the gradient of a value on {self.device} cannot be on {value.device}.")
         self.edge[0].grad = value
 
     # --- the way out ---
@@ -107,7 +110,7 @@ class Tensor(Operators):
             DeviceError: if the device is not there.
         """
         devices.check_device(device)
-        if type(self) is Plain:
+        if type(self) is Plain and self.edge is None:
             return Tensor(devices.put(self._data, device), self.edge, self.version)  # type: ignore[return-value]
         return self if device == self.device else OPS["to"](self, device=device, source=self.device)
 
@@ -117,10 +120,10 @@ class Tensor(Operators):
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
         name = {"true_divide": "divide", "power": "pow", "absolute": "abs"}.get(ufunc.__name__, ufunc.__name__)
+        if name == "matmul" and method == "__call__" and not kwargs:
+            return matmul(*inputs)
         if method == "__call__" and not kwargs and name in OPS:
             return OPS[name](*inputs)
-        if name == "matmul" and method == "__call__" and not kwargs:
-            return inputs[0] @ inputs[1]
         call = ufunc.__name__ if method == "__call__" else f"{ufunc.__name__}.{method}"
         for x in inputs:
             if isinstance(x, Tensor):
@@ -209,8 +212,15 @@ class Tensor(Operators):
                 "Use mg.where, or write within `with mg.no_grad():` if it is a leaf."
             )
         plain = tuple(k.numpy() if isinstance(k, Tensor) else k for k in (key if isinstance(key, tuple) else (key,)))
+        if isinstance(value, Tensor):
+            value._lose_no_gradient("writing this tensor into another one")
+        if not getattr(self._data, "shadow", self._data).flags.writeable:
+            raise MutationError(f"{show(self)} repeats elements (broadcast_to) and cannot be written. Copy it first.")
         with self.writing() as data:
-            data[plain] = devices.put(value._data, self.device) if isinstance(value, Tensor) else value
+            try:
+                data[plain] = devices.put(value._data, self.device) if isinstance(value, Tensor) else value
+            except (ValueError, IndexError, TypeError, OverflowError) as error:
+                raise ShapeError(f"writing into {show(self)}: {error}.") from None
 
     @contextmanager
     def writing(self) -> Iterator[Array]:
@@ -247,6 +257,11 @@ class Tensor(Operators):
         with no_grad(), quiet():
             for (leaf, _), found in walk_back([(self.edge, Tensor(cotangent))], keep=False).items():
                 assert isinstance(leaf, Leaf)
+                if leaf.is_gone:
+                    raise MutationError(
+                        "backward() came to a weight that was moved to another device, or replaced, after the forward "
+                        "pass. Call backward() before that, or compute the value again."
+                    )
                 leaf.grad = found if leaf.grad is None else leaf.grad + found
 
 

@@ -1,5 +1,7 @@
 """What goes wrong with devices is said in one sentence: what against what, and what to do."""
 
+import copy
+import pickle
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -9,7 +11,7 @@ import pytest
 
 import minigrad as mg
 from minigrad import device, gpu
-from minigrad.errors import DeviceError, GradientError, MutationError, ShapeError
+from minigrad.errors import DeviceError, GradientError, MinigradError, MutationError, ShapeError
 
 
 def on_cuda(*values, **options):
@@ -180,3 +182,124 @@ def test_the_cpu_imports_nothing_of_cuda() -> None:
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
+
+
+# --- what an attack found ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("where", ["cpu", "cuda"])
+def test_writing_by_any_key(where) -> None:
+    t = mg.tensor(np.zeros((2, 3), "f4"), device=where)
+    t[(0, 1),] = 1
+    t[range(2), 0] = 2
+    t[True] = t.numpy() + 1
+    t[0] = np.full((1, 3), 7.0)
+    assert t.numpy().tolist() == [[7, 7, 7], [3, 2, 2]]
+    line = mg.tensor(np.arange(5.0), device=where)
+    line[1:] = line[:-1]
+    line[:] = line[::-1]
+    assert line.numpy().tolist() == [3, 2, 1, 0, 0]
+    for key, value in ((5, 1.0), (slice(0, 0), np.ones(3)), (0, 1j), (np.ones(9, bool), 0.0)):
+        with pytest.raises(ShapeError, match="writing into float64"):
+            line[key] = value
+    with pytest.raises(MutationError, match="repeats"):
+        mg.broadcast_to(line, (2, 5))[0] = 1.0
+    with pytest.raises(GradientError, match="lose its gradient"):
+        line[0] = mg.tensor(2.0, requires_grad=True, device=where) * 2
+    with pytest.raises(ShapeError, match="a mask"):
+        t[np.ones((2, 2), bool)]
+
+
+@pytest.mark.parametrize("where", ["cpu", "cuda"])
+def test_indices_that_change_and_those_of_another_device(where) -> None:
+    x, i = mg.tensor(np.arange(4.0), device=where), mg.tensor(np.array([0, 1]), device=where)
+    view = i[:]
+    view[0] = 9
+    with pytest.raises(ShapeError):
+        x[i]
+    view[0] = -1
+    assert x[i].numpy().tolist() == [3, 1]
+    assert x[mg.tensor([2, 0])].numpy().tolist() == [2, 0]
+    assert x[mg.tensor(np.array([0, 9, 1]), device=where)[::2]].numpy().tolist() == [0, 1]  # the 9 is not asked for
+
+
+@pytest.mark.parametrize("where", ["cpu", "cuda"])
+def test_what_does_not_fit_together_is_refused(where) -> None:
+    def ones(*shape):
+        return mg.ones(shape, device=where)
+
+    for wrong in (lambda: mg.concat([ones(2, 3), ones(2, 1)]), lambda: mg.stack([ones(2, 3), ones(3)]),
+                  lambda: mg.argmax(ones(0, 3)), lambda: mg.argmin(ones(0, 3), axis=0), lambda: mg.reshape(ones(6), (4,)),
+                  lambda: mg.einsum("ij,jk->ik", ones(2, 3), ones(2, 3))):  # fmt: skip
+        with pytest.raises(ShapeError, match=r"concat|stack|argm|reshape|einsum"):
+            wrong()
+    small = mg.tensor(np.array([0, -128, 5], "i1"), device=where)
+    assert (mg.argmin(small).item(), mg.argmax(mg.tensor(np.array([3, 9], "u1"), device=where)).item()) == (1, 1)
+    assert (small < 300).numpy().all()
+    assert mg.where(0.5, small, 0).numpy().tolist() == [0, -128, 5]
+    assert mg.linear(ones(1, 2), ones(3, 2), mg.ones(3, dtype=mg.float64, device=where)).dtype == np.float64
+    assert np.isnan(mg.sign(mg.tensor([np.nan, np.inf], device=where)).numpy()).tolist() == [True, False]
+    assert (np.ones((2, 3), "f4") @ ones(3)).numpy().tolist() == [3, 3]
+    with pytest.raises(MinigradError):
+        small + 300
+
+
+def test_a_weight_that_moved_takes_no_gradient_unseen() -> None:
+    layer = mg.nn.Linear(2, 2)
+    loss = layer(np.ones((1, 2), "f4")).sum()
+    layer.to("cuda")
+    with pytest.raises(MutationError):
+        loss.backward()
+    x = mg.ones((1, 2))
+    x.requires_grad = True
+    layer = mg.nn.Linear(2, 2)
+    loss = layer(x).sum()
+    layer.load_state_dict({name: a.astype("f8") for name, a in layer.state_dict().items()})
+    with pytest.raises(MutationError):
+        loss.backward()
+    frozen = mg.nn.Linear(2, 2)
+    frozen.weight.requires_grad = False
+    assert not frozen.to("cuda").weight.requires_grad
+    with pytest.raises(DeviceError, match="gradient of a value on cuda"):
+        layer.to("cuda").bias.grad = mg.zeros(2, dtype=mg.float64)
+
+
+def test_copies_are_copies() -> None:
+    layer = mg.nn.Linear(2, 2).to("cuda")
+    optimizer = mg.optim.SGD(layer.parameters(), 0.1, momentum=0.9)
+    assert copy.deepcopy(optimizer).state_dict()["velocity.0"].tolist() == [[0, 0], [0, 0]]
+    there = pickle.loads(pickle.dumps(layer.weight.detach()))
+    assert (there.device, there.numpy().tolist()) == ("cuda", layer.weight.numpy().tolist())
+    x = on_cuda(1, 2, requires_grad=True)
+    y = (x * x).sum()
+    z = x.detach().to("cpu")
+    z[0] = 5.0  # its own memory
+    y.backward()
+    assert x.grad.numpy().tolist() == [2, 4]
+    leaf = mg.exp(np.zeros(2, "f4"))
+    leaf.requires_grad = True
+    (leaf.to("cuda") * 2).sum().backward()
+    assert (leaf.grad.device, leaf.grad.numpy().tolist()) == ("cpu", [2, 2])
+
+
+def test_clipping_weights_on_two_devices() -> None:
+    layers = [mg.nn.Linear(2, 2), mg.nn.Linear(2, 2).to("cuda")]
+    for layer in layers:
+        layer(np.ones((1, 2), "f4")).sum().backward()
+    weights = [p for layer in layers for p in layer.parameters()]
+    assert mg.optim.clip_grad_norm(weights, 1.0) == pytest.approx(12**0.5)
+    assert mg.optim.clip_grad_norm(weights, 1.0) == pytest.approx(1.0, rel=1e-5)
+
+
+def test_cells_that_make_or_move_values() -> None:
+    w = mg.tensor(np.eye(2, dtype="f4"), requires_grad=True)
+    start, xs = mg.ones((1, 2), device="cuda"), mg.ones((2, 1, 2), device="cuda")
+    last, _ = mg.scan(lambda h, x: (mg.tanh(h @ w.to("cuda") + x), None), start, xs)  # step by step
+    last.sum().backward()
+    assert w.grad.device == "cpu"
+    last, _ = mg.scan(lambda h, x: (h + mg.ones((1, 2)) + mg.ones(2) * x, None), start, xs, compiled=True)
+    assert last.numpy().tolist() == [[5, 5]]
+    count, _ = mg.scan(
+        lambda h, x: (h + x, None), mg.tensor(np.ones((1, 2), "u1")), mg.tensor(np.ones((2, 1, 2), "u1"))
+    )
+    assert count.numpy().tolist() == [[3, 3]]

@@ -18,7 +18,7 @@ down: from the last step to the first.  late: 1 for a scan that runs so, whose c
 """
 
 import numpy as np
-from numpy import float32, float64, int32, int64
+from numpy import {dtypes}
 
 from minigrad.jit import kernel
 from minigrad.kernels.matmul import multiply
@@ -31,7 +31,8 @@ def module_text(forward: Any, backward: Any) -> str:
     kernels = [_kernel(forward, "forward"), _kernel(backward, "backward")]
     used = [name for name in FUNCTIONS if any(f"{name}(" in text for text in kernels)]
     functions = f"from minigrad.kernels.vector_math import {', '.join(used)}\n" if used else ""
-    return "\n\n\n".join([HEAD.format(functions=functions), *kernels]) + "\n"
+    dtypes = sorted({"float32", *re.findall(r"\b(u?int\d+|float\d+)\(", "".join(kernels))})
+    return "\n\n\n".join([HEAD.format(functions=functions, dtypes=", ".join(dtypes)), *kernels]) + "\n"
 
 
 def _kernel(half: Any, name: str) -> str:

@@ -25,7 +25,7 @@ Shared memory: `part`, if rows are summed up, and behind it the weights, `store`
 """
 
 import numpy as np
-from numpy import float32, float64, int32, int64
+from numpy import float32, float64, int8, int16, int32, int64, uint8, uint16, uint32, uint64
 
 from minigrad.gpu import cuda, kernel
 from minigrad.jit import types

@@ -34,6 +34,8 @@ class Tracer(Interpreter):
 
     def run(self, op: Op, inputs: tuple[Any, ...], metadata: dict[str, Any]) -> Any:
         """Note the equation; return stand-ins for its results."""
+        if op.name == "to":
+            raise TraceError("the cell moves a value to another device. Move it before the scan")
         atoms = tuple(x if type(x) in SCALARS or isinstance(x, Variable) else self.lift(x) for x in inputs)
         if all(type(x) in SCALARS for x in atoms):
             atoms = tuple(self.lift(x) for x in atoms)

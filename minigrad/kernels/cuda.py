@@ -13,14 +13,14 @@ from minigrad.kernels.cuda_scan import norm
 
 
 @kernel
-def extreme(n: Any, m: Any, after: Any, sign: Any, x: Any, x_at: Any, out: Any) -> None:
-    """out = the first index of the largest sign · x along the middle axis, NaN above all;  x [N, M, after]."""
+def extreme(n: Any, m: Any, after: Any, least: Any, x: Any, x_at: Any, out: Any) -> None:
+    """out = the first index of the largest x, or the least, along the middle axis, NaN before all;  x [N, M, after]."""
     for i in range(cuda.grid(1), n * after, cuda.gridsize(1)):
         at = x_at + (i // after) * m * after + i % after
-        best, found = x[at] * sign, 0
+        best, found = x[at], 0
         for k in range(1, m):
-            new = x[at + k * after] * sign
-            if best == best and (new > best or new != new):  # noqa: PLR0124
+            new = x[at + k * after]
+            if best == best and ((new < best if least else new > best) or new != new):  # noqa: PLR0124
                 best, found = new, k
         out[i] = found
 

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from minigrad.core import OPS, Op
+from minigrad.device import put as on_device
 from minigrad.errors import DeviceError, ShapeError
 from minigrad.gpu import Memory
 
@@ -23,13 +24,13 @@ UFUNCS = {"true_divide": "divide", "power": "pow", "absolute": "abs"}  # by othe
 class CudaArray(NDArrayOperatorsMixin):
     """Numbers on the GPU."""
 
-    __slots__ = ("memory", "shadow", "span")
+    __slots__ = ("memory", "shadow")
     device = "cuda"
     run_op: Callable[..., Any]  # (op, arrays, metadata, out=None); `cuda_ops.py` puts it here
 
-    def __init__(self, memory: Memory, shadow: Numbers, span: tuple[int, int] | None = None) -> None:
-        """Wrap a part of memory. span: the least and the greatest of known integers, for indices."""
-        self.memory, self.shadow, self.span = memory, shadow, span
+    def __init__(self, memory: Memory, shadow: Numbers) -> None:
+        """Wrap a part of memory."""
+        self.memory, self.shadow = memory, shadow
 
     # --- what it is ---
 
@@ -87,7 +88,13 @@ class CudaArray(NDArrayOperatorsMixin):
 
     def view(self, shadow: Numbers) -> "CudaArray":
         """The part of the same memory where a view of the shadow lies."""
-        return CudaArray(self.memory, shadow, self.span)
+        return CudaArray(self.memory, shadow)
+
+    def __deepcopy__(self, memo: Any) -> "CudaArray":
+        return self.copy()
+
+    def __reduce__(self) -> Any:
+        return on_device, (self.numpy(), self.device)
 
     def packed(self) -> "CudaArray":
         """Itself if its elements follow one another, else a copy."""
@@ -126,13 +133,17 @@ class CudaArray(NDArrayOperatorsMixin):
 
     def __setitem__(self, key: Any, value: Any) -> None:
         """The same keys; one with index arrays or a mask goes by way of the CPU."""
-        if any(isinstance(k, (np.ndarray, list)) for k in as_key(key)):
+        if not all(is_basic(k) for k in as_key(key)):
             there = self.numpy()
             there[key] = value.numpy() if isinstance(value, CudaArray) else value
             key, value = ..., there
-        self.span = None
-        value = value if isinstance(value, (CudaArray, bool, int, float)) else put(np.asarray(value, self.dtype))
-        CudaArray.run_op(OPS["identity"], [value], {}, out=self[key])
+        to = self[key]
+        if not isinstance(value, (bool, int, float)):
+            value = value if isinstance(value, CudaArray) else put(np.asarray(value, self.dtype))
+            while value.ndim > to.ndim and value.shape[0] == 1:
+                value = value[0]
+            value = value.view(np.broadcast_to(value.shadow, to.shape))  # says what does not fit
+        CudaArray.run_op(OPS["identity"], [value], {}, out=to)
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, out: Any = None, **options: Any) -> Any:
         op: Op | None = OPS.get(UFUNCS.get(ufunc.__name__, ufunc.__name__))
@@ -145,6 +156,13 @@ class CudaArray(NDArrayOperatorsMixin):
 def has_dots(key: Any) -> bool:
     """Whether `...` stands in a key."""
     return any(k is Ellipsis for k in as_key(key))
+
+
+def is_basic(part: Any) -> bool:
+    """Whether a part of a key is an integer, a slice, None or `...`."""
+    if isinstance(part, (int, np.integer)):
+        return not isinstance(part, (bool, np.bool_))
+    return part is None or part is Ellipsis or isinstance(part, slice)
 
 
 def as_key(key: Any) -> tuple[Any, ...]:
@@ -172,5 +190,5 @@ def put(array: Numbers) -> CudaArray:
     if array.size:
         made.memory.write(array)
         if array.dtype.kind in "iu":
-            made.span = int(array.min()), int(array.max())
+            made.memory.span = int(array.min()), int(array.max())
     return made

@@ -45,7 +45,7 @@ cos = _either(lambda x: math.cos(x), np.cos)
 tan = _either(lambda x: math.tan(x), np.tan)
 floor = _either(_floor, np.floor)
 isfinite = _either(lambda x: math.isfinite(x), np.isfinite)
-sign = _either(lambda x: x if x == 0 else x / abs(x), np.sign)
+sign = _either(lambda x: (x > 0) - (x < 0) + (x * 0 if x != x else 0), np.sign)  # noqa: PLR0124
 power = _either(lambda x, y: x**y, np.power)
 remainder = _either(lambda x, y: x % y, np.remainder)
 floor_divide = _either(lambda x, y: x // y, np.floor_divide)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.arraytype import promote
+from minigrad.arraytype import SCALARS, promote
 from minigrad.core import Op
 from minigrad.errors import ShapeError
 from minigrad.gpu import THREADS, grid, launch
@@ -38,6 +38,7 @@ def run(op: Op, arrays: list[Any], metadata: dict[str, Any], out: CudaArray | No
         return _elements(op, inputs, metadata, out)
     if op.name in START:
         return _reduced(op, *inputs, **metadata)
+    op.type_rule(*inputs, **metadata)  # says what does not fit together
     return RUN[op.name](*inputs, **metadata) if op.name in RUN else NotImplemented
 
 
@@ -48,9 +49,22 @@ def _elements(op: Op, inputs: list[Any], metadata: dict[str, Any], out: CudaArra
     if out is None:
         result = op.type_rule(*inputs, **metadata)
         out = empty(result.shape, result.dtype)
+    else:
+        out.memory.span = None
+        inputs = [_apart(x, out) for x in inputs]
+    if op.name == "where" and type(inputs[0]) in SCALARS:
+        inputs = [bool(inputs[0]), *inputs[1:]]
     computed, template = op.computed_in(inputs, out.dtype)
     compute(op.name, template, computed, inputs, out)
     return out
+
+
+def _apart(x: Any, out: CudaArray) -> Any:
+    """An input, or a copy of it if it lies in what is written but not as that does."""
+    if not isinstance(x, CudaArray) or x.memory is not out.memory:
+        return x
+    same = (x.offset, x.shape, x.strides) == (out.offset, out.shape, out.strides)
+    return x if same else x.copy()
 
 
 def _reduced(op: Op, x: Any, *, axes: Shape, keepdims: bool) -> CudaArray:
@@ -90,15 +104,14 @@ def _around(x: CudaArray, axis: int) -> tuple[int, int, int]:
     return prod(x.shape[:axis]), x.shape[axis], prod(x.shape[axis + 1 :])
 
 
-def _extreme(sign: int) -> Callable[..., CudaArray]:
+def _extreme(least: bool) -> Callable[..., CudaArray]:
     def run(x: CudaArray, *, axis: int) -> CudaArray:
         x = (x.astype(np.int8) if x.dtype == bool else x).packed()
         before, n, after = _around(x, axis)
         out = empty((*x.shape[:axis], *x.shape[axis + 1 :]), np.intp)
         if out.size:
-            factor = x.dtype.type(sign) if x.dtype.kind != "u" else sign
             launch(
-                cuda.extreme, *grid(out.size), before, n, after, factor, x.memory.numbers, x.offset, out.memory.numbers
+                cuda.extreme, *grid(out.size), before, n, after, least, x.memory.numbers, x.offset, out.memory.numbers
             )
         return out
 
@@ -179,10 +192,12 @@ def _within(index: CudaArray, n: int) -> CudaArray:
     """An index as int64 from 0 to n - 1; negative ones count from the end."""
     if not index.size:
         return index.astype(np.int64)
-    if index.span is None:  # the device is asked once; of what came from the CPU it is known
+    low, high = index.memory.span or (n, -n)  # known of what came from the CPU; a view may have less
+    if not -n <= low <= high < n:  # the device is asked
         there = index.numpy()
-        index.span = int(there.min()), int(there.max())
-    low, high = index.span
+        low, high = int(there.min()), int(there.max())
+        if index.memory.base.size == index.size:
+            index.memory.span = low, high
     if not -n <= low <= high < n:
         raise ShapeError(f"an index reaches from {low} to {high}, and the axis has size {n}.")
     index = index.astype(np.int64, copy=False)
@@ -267,7 +282,7 @@ def adam(p: CudaArray, g: CudaArray, m: CudaArray, v: CudaArray, settings: np.nd
 
 
 def _linear(x: CudaArray, w: CudaArray, *b: CudaArray) -> CudaArray:
-    out = product(x, w.T)
+    out = product(x.astype(promote(x, w, *b), copy=False), w.T)
     for bias in b:
         out += bias
     return out
@@ -283,8 +298,8 @@ RUN: dict[str, Callable[..., Any]] = {
     "unstack": lambda x, *, axis: tuple(x[(*[slice(None)] * axis, i)] for i in range(x.shape[axis])),
     "concat": _concat,
     "stack": _stack,
-    "argmax": _extreme(1),
-    "argmin": _extreme(-1),
+    "argmax": _extreme(False),
+    "argmin": _extreme(True),
     "cumulative_sum": _running_sum,
     "softmax": _softmax(False),
     "log_softmax": _softmax(True),

@@ -39,13 +39,16 @@ class Parameter(Tensor):
         if check_device(device) != self.device:
             grad = self.grad
             self._replace(put(self._data, device))
-            self.grad = None if grad is None else grad.to(device)
+            if grad is not None:
+                self.grad = grad.to(device)
 
     def _replace(self, data: Any) -> None:
-        self.version[0] += 1
-        self.version = [0]
+        self.version = [self.version[0] + 1]  # others may still look at the old memory, which stays as it is
         self._data = data
-        self.edge = (Leaf(ArrayType(self.shape, self.dtype)), 0)
+        if self.edge is not None:
+            assert isinstance(self.edge[0], Leaf)
+            self.edge[0].is_gone = True
+            self.edge = (Leaf(ArrayType(self.shape, self.dtype)), 0)
 
 
 class Module:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from minigrad.arraytype import check_dtype
-from minigrad.core import as_value
+from minigrad.core import as_value, running
 from minigrad.errors import ShapeError
 
 
@@ -16,7 +16,7 @@ def _value(array: np.ndarray[Any, Any], dtype: Any, device: str | None) -> Any:
     if dtype is None and array.dtype == np.float64:
         dtype = np.float32
     value = as_value(array if dtype is None else array.astype(check_dtype(dtype), copy=False))
-    return value.to(device or "cpu") if value.is_known else value  # a compiled cell computes where its inputs are
+    return value.to(device or "cpu") if running.interpreter.places else value  # a cell computes where its inputs are
 
 
 def _dtype(dtype: Any) -> Any:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from minigrad.arraytype import ArrayType, Shape, normalize_axis
-from minigrad.core import Op, as_value, declare
+from minigrad.core import Op, Value, as_value, declare
 from minigrad.errors import DtypeError, ShapeError
 from minigrad.kernels import rows
 from minigrad.ops.elementwise import astype, equal
@@ -86,10 +86,23 @@ def getitem(x: Any, key: Any) -> Any:
         elif isinstance(part, (int, np.integer)) and not isinstance(part, (bool, np.bool_)):
             parts.append(int(part))
         else:
-            for array in _index_arrays(part):
+            for array in _index_arrays(_beside(part, x, parts)):
                 parts.append(ARRAY)
                 indices.append(array)
     return _getitem(x, *indices, key=tuple(parts))
+
+
+def _beside(part: Any, x: Any, before: list[Any]) -> Any:
+    """A part of a key for `x`: a mask must have its sizes; an index from another device goes where `x` is."""
+    if isinstance(part, Value) and part.is_known and part.device != getattr(x, "device", part.device):
+        part = np.asarray(part)
+    mask = part if isinstance(part, Value) else np.asarray(part)
+    axis = sum(k is not None for k in before)
+    if mask.dtype.kind == "b" and Ellipsis not in [k for k in before if k is not ARRAY]:
+        sizes = (x.shape if isinstance(x, Value) else np.shape(x))[axis : axis + len(mask.shape)]
+        if not mask.shape or tuple(sizes) != tuple(mask.shape):
+            raise ShapeError(f"indexing: a mask {list(mask.shape)} does not fit axis {axis} of shape {list(x.shape)}.")
+    return part
 
 
 def _index_arrays(part: Any) -> list[Any]:
