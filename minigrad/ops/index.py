@@ -94,7 +94,7 @@ def getitem(x: Any, key: Any) -> Any:
 
 def _beside(part: Any, x: Any, before: list[Any]) -> Any:
     """A part of a key for `x`: a mask must have its sizes; an index from another device goes where `x` is."""
-    if isinstance(part, Value) and part.is_known and part.device != getattr(x, "device", part.device):
+    if isinstance(part, Value) and part.is_known and getattr(x, "device", None) not in (None, part.device):
         part = np.asarray(part)
     mask = part if isinstance(part, Value) else np.asarray(part)
     axis = sum(k is not None for k in before)
