@@ -73,6 +73,14 @@ FUNCTIONS = {
     "integers": lambda x: x * (mg.astype(x * 3, mg.int64) % 2 + mg.astype(x > 0, mg.int32)),
     "tensordot": lambda x: mg.tensordot(x, x, axes=([0], [0])),
     "vecdot": lambda x: mg.vecdot(x, x * x),
+    "einsum of pairs": lambda x: mg.einsum("ij,ik->kj", x, x) + mg.einsum("ij,jk,i->k", x, x.T @ x, x[:, 0]),
+    "einsum in stacks": lambda x: (
+        mg.einsum("bi,bij,bj->b", x, mg.stack([x.T @ x] * 3), x)[:, None] * mg.einsum("bi,ci->bc", x, x)
+    ),
+    "einsum of one": lambda x: mg.einsum("ij->j", x) * mg.einsum("ij->ji", x)[:, :1].sum() + mg.einsum("ij->", x),
+    "einsum of integers": lambda x: (
+        mg.einsum("ij,kj->ik", mg.astype(x * 5, mg.int32), np.ones((2, 4), np.int32)) * x[:, :2]
+    ),
     "einsum of three": lambda x: mg.einsum("ij,kj,kl->il", x, x, x),
     "a diagonal": lambda x: mg.einsum("ii->i", x[:, :3]),
     "logsumexp": lambda x: mg.logsumexp(x, axis=0) + mg.logsumexp(x),

@@ -17,7 +17,7 @@ from minigrad.gpu import THREADS, grid, launch
 from minigrad.kernels import cuda
 from minigrad.kernels.cuda_array import CudaArray, empty, has_dots, put, zeros
 from minigrad.kernels.cuda_elements import compute, reduce
-from minigrad.kernels.cuda_products import product
+from minigrad.kernels.cuda_products import einsum, product
 from minigrad.ops.index import ARRAY
 from minigrad.ops.reduce import START, STEP
 
@@ -307,5 +307,6 @@ RUN: dict[str, Callable[..., Any]] = {
     "getitem": _getitem,
     "put": _put,
     "matmul": lambda x, y: product(x, y),
+    "einsum": einsum,
     "linear": _linear,
 }

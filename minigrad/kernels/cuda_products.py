@@ -107,3 +107,37 @@ def _cublas() -> tuple[Any, Any]:
         raise DeviceError(
             f"device 'cuda': products need cuBLAS, which cannot be had ({reason}). pip install 'minigrad[cuda]'."
         ) from None
+
+
+def einsum(*xs: CudaArray, terms: tuple[str, ...], to: str) -> CudaArray:
+    """Einstein's summation, two operands at a time: each pair is one product of stacked matrices."""
+    x, term = xs[0], terms[0]
+    for i, (y, other) in enumerate(zip(xs[1:], terms[1:], strict=True)):
+        needed = set(to).union(*terms[i + 2 :])
+        x, term = _pair(*_summed(x, term, needed | set(other)), *_summed(y, other, needed | set(term)), needed)
+    x, term = _summed(x, term, set(to))
+    return x.view(x.shadow.transpose(*(term.index(c) for c in to))).astype(promote(*xs), copy=False)
+
+
+def _summed(x: CudaArray, term: str, needed: set[str]) -> tuple[CudaArray, str]:
+    """An operand without the letters that nobody needs."""
+    for axis in reversed(range(len(term))):
+        if term[axis] not in needed:
+            x, term = x.sum(axis), term[:axis] + term[axis + 1 :]
+    return x, term
+
+
+def _pair(x: CudaArray, left: str, y: CudaArray, right: str, needed: set[str]) -> tuple[CudaArray, str]:
+    """Two operands as one, over the letters that both have and nobody needs."""
+    both = [c for c in left if c in right]
+    batch, inner = ([c for c in both if (c in needed) is kept] for kept in (True, False))
+    rows, columns = [c for c in left if c not in both], [c for c in right if c not in both]
+    sizes = {**dict(zip(left, x.shape, strict=True)), **dict(zip(right, y.shape, strict=True))}
+
+    def stacked(a: CudaArray, term: str, *groups: list[str]) -> CudaArray:
+        turned = a.view(a.shadow.transpose(*(term.index(c) for group in groups for c in group)))
+        return turned.reshape(tuple(prod(sizes[c] for c in group) for group in groups))
+
+    found = product(stacked(x, left, batch, rows, inner), stacked(y, right, batch, inner, columns))
+    letters = [*batch, *rows, *columns]
+    return found.reshape(tuple(sizes[c] for c in letters)), "".join(letters)
