@@ -83,8 +83,7 @@ OPTIONS = [
 ]
 
 
-@pytest.mark.parametrize("dtype", ["f4", "f8"])
-@pytest.mark.parametrize("batch", [1, 3, 17])
+@pytest.mark.parametrize(("batch", "dtype"), [(1, "f4"), (3, "f4"), (3, "f8"), (17, "f8")])
 @pytest.mark.parametrize("name", CELLS)
 def test_eager_plain_and_jitted_agree(name, batch, dtype, monkeypatch) -> None:
     for steps in (0, 1, 2, 7):
