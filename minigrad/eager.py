@@ -6,6 +6,7 @@ Imports the floors below, `mode`, `tape` and `values`.
 from typing import Any
 
 import numpy as np
+from numpy import ndarray
 
 from minigrad import device as devices
 from minigrad.arraytype import SCALARS, ArrayType, check_dtype, show
@@ -77,12 +78,14 @@ class Eager(Interpreter):
         for x in inputs:
             if type(x) not in SCALARS:
                 x = x if isinstance(x, Tensor) else self.lift(x)
+                data = x._data
                 first = x if first is None else first
-                made = made if type(x) is Plain else Tensor
                 traced = traced or x.edge is not None
-                arrays.append(x._data)
-                if type(x._data) is not np.ndarray:
+                if type(x) is not Plain:
+                    made = Tensor
+                if type(data) is not ndarray:
                     away = x
+                arrays.append(data)
             else:
                 arrays.append(x)
             values.append(x)
@@ -105,7 +108,9 @@ class Eager(Interpreter):
             op.type_rule(*values, **metadata)  # says more than NumPy, if the types are at fault
             kind = DtypeError if isinstance(error, (TypeError, OverflowError)) else ShapeError
             raise kind(f"{op.name} of {', '.join(show(x) for x in values)}: {error}.") from None
-        outs = tuple([_wrap(r, arrays, first, made) for r in (raw if op.multiple else (raw,))])
+        outs = (
+            tuple([_wrap(r, arrays, first, made) for r in raw]) if op.multiple else (_wrap(raw, arrays, first, made),)
+        )
         if traced and mode.recording and op.vjp is not None:
             if all([out._data.dtype.kind == "f" for out in outs]):
                 edges = [x.edge if isinstance(x, Tensor) else None for x in values]
@@ -152,7 +157,7 @@ def _run_away(op: Op, values: list[Any], arrays: list[Any], metadata: dict[str, 
 
 def _wrap(raw: Any, arrays: list[Any], first: Tensor, kind: type[Tensor]) -> Tensor:
     """A result as a Tensor; one that may share memory with an input shares its version too."""
-    if type(raw) is np.ndarray:
+    if type(raw) is ndarray:
         shares = (raw.base is not None and type(first._data) is np.ndarray) or any([raw is array for array in arrays])
     elif isinstance(raw, np.generic):
         return kind(np.asarray(raw))
