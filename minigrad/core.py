@@ -98,15 +98,17 @@ def declare(name: str, **fields: Any) -> Op:
 
 
 class Interpreter:
-    """Runs ops, and lifts plain data to the values it works on; `places`: whether these live on a device."""
-
-    places = False
+    """Runs ops, and lifts plain data to the values it works on."""
 
     def run(self, op: Op, inputs: tuple[Any, ...], metadata: dict[str, Any]) -> Any:
         raise NotImplementedError
 
     def lift(self, data: Any) -> Value:
         raise NotImplementedError
+
+    def make(self, array: Any, device: str | None) -> Value:
+        """A value of an array that nobody else holds, on a device if values have one."""
+        return self.lift(array)
 
     def draw(self, make: Callable[[], Any]) -> Value:
         """A value of the random numbers that `make` draws: other ones at each step of a scan."""

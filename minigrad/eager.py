@@ -70,8 +70,6 @@ class OpNode(Node):
 class Eager(Interpreter):
     """Runs an op at once; writes it on the tape if an input requires a gradient."""
 
-    places = True
-
     def run(self, op: Op, inputs: tuple[Any, ...], metadata: dict[str, Any]) -> Any:
         values, arrays, first, traced, away = [], [], None, False, None
         made: type[Tensor] = Plain
@@ -121,6 +119,9 @@ class Eager(Interpreter):
 
     def lift(self, data: Any) -> Tensor:
         return plain(data)
+
+    def make(self, array: Array, device: str | None) -> Tensor:
+        return Tensor(devices.put(array, devices.check_device(device)))
 
 
 def plain(data: Any) -> Tensor:

@@ -171,9 +171,9 @@ class Scan:
 
 def _together(values: list[Any]) -> list[Any]:
     """The values of a scan on one device; those that come from nowhere, such as a mask, go where the others are."""
-    away = next((x for x in values if x is not None and x.device != "cpu"), None)
-    if away is None:
+    if all([x is None or type(x._data) is np.ndarray for x in values]):
         return values
+    away = next(x for x in values if x is not None and x.device != "cpu")
     return [x if x is None else together("scan", [x], away)[0] for x in values]
 
 

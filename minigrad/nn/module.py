@@ -112,11 +112,6 @@ class Module:
             parameter.move(device)
         return self
 
-    @property
-    def _device(self) -> str:
-        """Where the weights live; the CPU if there are none."""
-        return next((p.device for _, p in self._named()), "cpu")
-
     def train(self, mode: bool = True) -> Self:
         """Behave as in training: dropout drops."""
         for module in self.modules():

@@ -100,9 +100,10 @@ class Recurrent(Module):
         xs = as_value(xs)
         if xs.ndim != 3 or xs.shape[2] != self.input_size:
             raise ShapeError(f"Recurrent takes xs [T, B, D] with D = {self.input_size}, not {show(xs)}.")
-        dtypes = {xs.dtype, *(p.dtype for cell in self.cells for _, p in cell._named())}
+        weights = [p for cell in self.cells for _, p in cell._named()]
+        dtypes = {xs.dtype, *(p.dtype for p in weights)}
         dtype = xs.dtype if len(dtypes) == 1 else np.result_type(*dtypes)
-        carries, structure = self._carries(state, xs.shape[1], dtype)
+        carries, structure = self._carries(state, xs.shape[1], dtype, weights[0].device if weights else xs.device)
         for cell in self.cells if state is None else ():
             cell.begin()
         for layer in range(self.num_layers):
@@ -144,16 +145,17 @@ class Recurrent(Module):
         """The state with the rows of the batch that `rows` [B] names set back to the beginning."""
         leaves, _ = flatten(state)
         rows = np.asarray(rows, bool)
-        fresh, structure = self._carries(None, len(rows), leaves[0].dtype)
+        fresh, structure = self._carries(None, len(rows), leaves[0].dtype, leaves[0].device)
         together = [stack(leaves) for leaves in zip(*fresh, strict=True)]
         shape = [(1, len(rows), *[1] * (leaf.ndim - 2)) for leaf in leaves]
         pairs = zip(together, leaves, shape, strict=True)
         return unflatten(structure, [where(rows.reshape(s), new, old) for new, old, s in pairs])
 
-    def _carries(self, state: Any, batch: int, dtype: Any) -> tuple[list[list[Any]], Any]:
+    def _carries(self, state: Any, batch: int, dtype: Any, device: str) -> tuple[list[list[Any]], Any]:
         """The first carry of every cell as leaves, and their structure."""
-        made = [flatten(cell.initial_carry(batch)) for cell in self.cells]
-        first = [([leaf.to(self._device) for leaf in leaves], structure) for leaves, structure in made]
+        first = [flatten(cell.initial_carry(batch)) for cell in self.cells]
+        if device != "cpu":
+            first = [([leaf.to(device) for leaf in leaves], structure) for leaves, structure in first]
         structure, named, held = first[0][1], self.cells[0].carry_names, len(first[0][0])
         if named and len(named) != held:
             called = type(self.cells[0]).__name__

@@ -15,8 +15,7 @@ from minigrad.errors import ShapeError
 def _value(array: np.ndarray[Any, Any], dtype: Any, device: str | None) -> Any:
     if dtype is None and array.dtype == np.float64:
         dtype = np.float32
-    value = as_value(array if dtype is None else array.astype(check_dtype(dtype), copy=False))
-    return value.to(device or "cpu") if running.interpreter.places else value  # a cell computes where its inputs are
+    return running.interpreter.make(array if dtype is None else array.astype(check_dtype(dtype), copy=False), device)
 
 
 def _dtype(dtype: Any) -> Any:
