@@ -18,7 +18,7 @@ from minigrad.arraytype import show
 from minigrad.core import as_value, running
 from minigrad.device import put
 from minigrad.eager import Eager
-from minigrad.errors import DtypeError, MinigradError, ScanError, ShapeError, TraceError, placed
+from minigrad.errors import DeviceError, DtypeError, MinigradError, ScanError, ShapeError, TraceError, placed
 from minigrad.folding import FoldNode, fold
 from minigrad.mode import no_grad, quiet, recording
 from minigrad.ops.elementwise import identity, where
@@ -225,7 +225,7 @@ class Steps:
     def _call(self, carry: list[Tensor], x: Sequence[Tensor], t: int) -> tuple[list[Tensor], list[Tensor]]:
         try:
             result: Any = self.cell(unflatten(self.carry_structure, carry), unflatten(self.xs_structure, x))
-        except (ShapeError, DtypeError) as error:
+        except (ShapeError, DtypeError, DeviceError) as error:
             raise placed(error, f"step {t}") from error
         if not isinstance(result, tuple) or len(result) != 2:
             raise ScanError(
