@@ -299,6 +299,10 @@ def test_cells_that_make_or_move_values() -> None:
     assert w.grad.device == "cpu"
     last, _ = mg.scan(lambda h, x: (h + mg.ones((1, 2)) + mg.ones(2) * x, None), start, xs, compiled=True)
     assert last.numpy().tolist() == [[5, 5]]
+    with pytest.raises(DeviceError, match=r"test_cuda_errors.py, line \d+, step 0, `h \+ mg.ones"):
+        mg.scan(lambda h, x: (h + mg.ones((1, 2)), None), start, xs, compiled=False)
+    last, _ = mg.scan(lambda h, x: (h + mg.ones((1, 2), device=h.device), None), start, xs, compiled=True)
+    assert last.numpy().tolist() == [[3, 3]]
     count, _ = mg.scan(
         lambda h, x: (h + x, None), mg.tensor(np.ones((1, 2), "u1")), mg.tensor(np.ones((2, 1, 2), "u1"))
     )
