@@ -211,10 +211,10 @@ class Memory:
     def __init__(self, count: int, dtype: np.dtype[Any]) -> None:
         global _lies
         self.bytes = 1 << max(9, (count * dtype.itemsize - 1).bit_length())
-        if idle := _idle[self.bytes]:
+        try:
+            self.views = _idle[self.bytes].pop()
             _lies -= self.bytes
-            self.views = idle.pop()
-        else:
+        except IndexError:  # none lies idle, or another thread was quicker
             self.views = {np.dtype(np.uint8): _allocate(self.bytes)}
         if dtype not in self.views:  # kept, since Numba takes tens of microseconds for one
             self.views[dtype] = self.views[np.dtype(np.uint8)].view(dtype)
