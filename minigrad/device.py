@@ -2,7 +2,7 @@
 
 Imports `errors`, and `gpu` when asked about it. NumPy arrays live on the CPU; whatever else a Tensor holds says
 where it lives (`device`), runs ops itself (`run_op`) and comes back (`numpy`). Another device is a module, named in
-`MODULES` and imported when asked for, with `put`, `empty`, `zeros`, `fetch` and `square_sums`.
+`MODULES` and imported when asked for, with `put`, `empty`, `zeros`, `fetch`, `square_sums`, `row_norms` and `adam`.
 """
 
 import os
@@ -36,7 +36,7 @@ def home(data: Any) -> str:
 
 
 def arrays(name: str) -> Any:
-    """How arrays are made on a device: `empty(shape, dtype)` and `zeros(shape, dtype)`.
+    """The module of a device, NumPy for the CPU: both have `empty(shape, dtype)` and `zeros(shape, dtype)`.
 
     Raises:
         DeviceError: if that device is not there.

@@ -184,16 +184,17 @@ class Run:
         rough, noisy = self._temper(list(moving.values()))
         tempered = square_sums([p.grad._data for p in moving.values()])
         self.optimizer.step()
-        of_weights = [p._data for p in named.values()]
-        asked = [loss._data, rough, noisy, tempered, ys._data, square_sums(of_weights, list(before.values()))]
-        found = settle([] if traced is None else traced.scans, [*asked, square_sums(list(before.values()))])
+        of_weights, old = [p._data for p in named.values()], list(before.values())
+        leaves, structure = flatten(ys)
+        asked = [loss._data, rough, noisy, tempered, square_sums(of_weights, old), square_sums(old)]
+        found = settle([] if traced is None else traced.scans, [*asked, *(leaf._data for leaf in leaves)])
         value, norms = float(found[0]), roots(moving, found[1])
         if not np.isfinite(value) or not np.isfinite(found[1]).all():
             for name, p in named.items():
                 p.assign(put(before[name], "cpu"))
             raise DivergedError(self._diagnosis(batch, value))
         self.step += 1
-        accuracy = measure_accuracy(self.task, Tensor(found[4]), batch)
+        accuracy = measure_accuracy(self.task, unflatten(structure, [Tensor(a) for a in found[len(asked) :]]), batch)
         self.recent.append((value, accuracy))
         self._judge()
         norm = float(np.sqrt(found[2].sum()))
@@ -205,7 +206,7 @@ class Run:
             record["clipped_grad_norm"] = {n: short(x) for n, x in roots(moving, found[3]).items()}
         if traced is not None:
             record["time_grad_norm"] = time_grad_norm(self.model, traced.scans)
-            record["update_ratio"] = update_ratio(roots(named, found[5]), roots(named, found[6]))
+            record["update_ratio"] = update_ratio(roots(named, found[4]), roots(named, found[5]))
             if self.step % INSIDE == 1:
                 record |= inside(self.model, batch.xs)
         return record

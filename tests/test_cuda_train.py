@@ -93,3 +93,19 @@ def test_the_command_trains_on_cuda(in_folder, capsys) -> None:
     assert command(["eval", "run", "--json"]) == 0
     assert command("train --resume run --device cpu --steps 3 --json --out moved".split()) == 0  # as a new run
     assert '"steps": 3' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("where", ["cpu", "cuda"])
+def test_outputs_may_be_a_nest(where) -> None:
+    """Of a model of somebody else's, with a loss and an accuracy that know what to do with it."""
+    made = Run(resolve("rnn", "adding", options={**SMALL, "device": where}), None)
+    unroll, seen = made.unroll.run, []
+
+    def run_it(*arguments):
+        loss, ys, state = unroll(*arguments)
+        return loss, {"y": ys, "twice": (ys * 2,)}, state
+
+    made.unroll.run = run_it
+    made.task.accuracy = lambda ys, batch: seen.append(ys) or 0.5
+    assert [r["accuracy"] for r in made.records()] == [0.5, 0.5]
+    np.testing.assert_allclose(seen[0]["twice"][0].numpy(), 2 * seen[0]["y"].numpy())

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from minigrad.arraytype import SCALARS, promote
-from minigrad.core import Op
+from minigrad.core import OPS, Op
 from minigrad.errors import ShapeError
 from minigrad.gpu import THREADS, grid, launch
 from minigrad.kernels import cuda
@@ -205,8 +205,6 @@ def _within(index: CudaArray, n: int) -> CudaArray:
 
 
 def _where(condition: Any, x: Any, y: Any) -> Any:
-    from minigrad.core import OPS
-
     return run(OPS["where"], [condition, x, y], {})
 
 
@@ -265,7 +263,7 @@ def row_norms(x: CudaArray) -> CudaArray:
 
 
 def fetch(arrays: list[CudaArray]) -> list[np.ndarray[Any, Any]]:
-    """Copies on the CPU, of arrays of any types, with one wait for the device."""
+    """Copies on the CPU with one wait for the device, by way of float64: exact but for integers above 2⁵³."""
     flat = _concat(*(x.astype(np.float64, copy=False).reshape(-1) for x in arrays), axis=0).numpy()
     parts = np.split(flat, np.cumsum([x.size for x in arrays])[:-1])
     return [part.astype(x.dtype).reshape(x.shape) for part, x in zip(parts, arrays, strict=True)]
