@@ -70,7 +70,7 @@ class ScanTrace:
         series = {}
         for what, leaves in (("carry", self.carry_norm), ("gradient", self.carry_grad_norm)):
             for i, norms in enumerate(leaves):
-                total = np.sqrt(np.square(norms).sum(axis=1)).tolist()
+                total = lengths(norms).tolist()
                 series[f"{what} {i}" if len(leaves) > 1 else what] = (range(len(total)), total)
         return svg.curves(title, series, x="time step t", log=True)
 
@@ -102,10 +102,19 @@ def settle(traces: list[ScanTrace], beside: list[Any] | None = None) -> list[Any
     return found[len(waiting) :]
 
 
+def lengths(x: Array, axis: int = -1) -> Array:
+    """The lengths of vectors in float64, each measured by its largest number: no square vanishes or overflows."""
+    sizes = np.abs(x.astype(np.float64))
+    top = sizes.max(axis=axis, keepdims=True, initial=0.0)
+    measured = (top > 0) & (top < np.inf)
+    scale = np.where(measured, np.maximum(top, np.finfo(np.float64).tiny), 1.0)
+    found = np.sqrt(np.square(np.where(measured, sizes / scale, 0.0)).sum(axis=axis, keepdims=True))
+    return np.squeeze(np.where(measured, found * scale, top), axis)
+
+
 def _norm(x: Tensor) -> Array:
-    """[B, ...] -> [B], in float64, so that a small gradient does not vanish in its own square."""
-    rows = x.numpy().astype(np.float64).reshape(x.shape[0] if x.ndim else 1, prod(x.shape[1:]))
-    return np.sqrt(np.square(rows).sum(axis=1))
+    """[B, ...] -> [B]."""
+    return lengths(x.numpy().reshape(x.shape[0] if x.ndim else 1, prod(x.shape[1:])))
 
 
 class Trace:

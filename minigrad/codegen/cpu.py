@@ -99,7 +99,7 @@ def _norms(text: Text, norms: list[Any]) -> None:
     text.put("if traced:")
     text.put("    for b in range(first, last):")
     for _, target, made, kept, runs in norms:
-        norm = f"norm({text.row(made)})"
+        norm = "0.0" if made is None else f"norm({text.row(made)})"
         if runs is not None and kept is not None:
             norm = f"{norm} if {text.row(runs, '0')} else norm({text.row(kept)})"
         text.put(f"        {target.name}[t, b] = {norm}")

@@ -23,6 +23,7 @@ from minigrad.ir.backward import Backward, derive
 from minigrad.ir.graph import Atom, Graph, Variable, name_variables
 from minigrad.ir.hoist import Parts, divide
 from minigrad.ir.passes import finish, prepare
+from minigrad.ir.simplify import name_carries
 from minigrad.ir.rows import SUMMED, MixesRowsError, Rows
 
 
@@ -70,7 +71,7 @@ def build(traced: Graph, batch: int, carry: int, ys: int, alive: Variable | None
     Raises:
         MixesRowsError: if an equation has no loop by rows.
     """
-    graph = prepare(traced)
+    graph = prepare(name_carries(traced, carry, ys))
     made, graph.outs = graph.outs[carry + ys :], graph.outs[: carry + ys]
     graph.results = graph.results[: carry + ys]
     ends = list(zip(made or graph.outs[:carry], graph.outs[:carry], strict=True))
@@ -237,7 +238,7 @@ def _gradient(half: Half, atom: Atom, weight: bool) -> Any:
     return half.plan.add_up(atom) if weight else half.plan.kept.get(atom, half.plan.places[atom])
 
 
-Norm = tuple[int, Array, Place, Place | None, Place | None]
+Norm = tuple[int, Array, Place | None, Place | None, Place | None]
 
 
 def _norms(half: Half, forward: Half, derived: Backward, ends: list[tuple[Atom, Atom]], found: list[Atom],
@@ -250,7 +251,7 @@ def _norms(half: Half, forward: Half, derived: Backward, ends: list[tuple[Atom, 
         plan.lend(alive, runs)
     for k, pair in enumerate(ends):
         made, kept = (plan.stored(next(totals)) if v in derived.totals else None for v in pair)
-        if made is not None:
+        if made is not None or (runs is not None and kept is not None):
             name = f"norm_{forward.graph.inputs[k].name}"
             array = plan.array(("norm", k), name, "norm", 1, np.float64)
             norms.append((k, array, made, kept, runs))

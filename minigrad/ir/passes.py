@@ -9,6 +9,7 @@ Before the backward is derived, so that it is derived from the better graph:
   sink_splits      the splits stand beside the products, and everything between is one loop
   describe         names for what the cell left without one
 Then `derive`, and on both graphs:
+  drop_identities  names for carries were for `derive`, which gives each its own gradient
   expand           softmax and the like as loops; only now: their gradient rules are better than those of the parts
   join_equal, drop_dead
 """
@@ -18,6 +19,7 @@ from minigrad.ir.simplify import (
     constants_first,
     describe,
     drop_dead,
+    drop_identities,
     expand,
     join_equal,
     join_products,
@@ -31,7 +33,7 @@ BEFORE_DERIVING = (
     constants_first, split_bias, name_products, join_slices, constants_first, join_products, constants_first,
     sink_splits, constants_first, join_equal, drop_dead, describe,
 )  # fmt: skip
-AFTER_DERIVING = (expand, constants_first, join_equal, drop_dead)
+AFTER_DERIVING = (drop_identities, expand, constants_first, join_equal, drop_dead)
 
 
 def prepare(graph: Graph) -> Graph:

@@ -11,6 +11,7 @@ from minigrad.arraytype import SCALARS
 from minigrad.core import interpreting
 from minigrad.ir.graph import Atom, Equation, Graph, Variable
 from minigrad.ir.trace import Tracer
+from minigrad.ops.elementwise import identity
 from minigrad.ops.linalg import linear, matmul
 from minigrad.ops.shape import concat, split
 
@@ -68,8 +69,29 @@ def drop_dead(graph: Graph) -> Graph:
     return Graph(graph.inputs, consts, kept[::-1], graph.outs, graph.results)
 
 
+def name_carries(graph: Graph, carry: int, ys: int) -> Graph:
+    """The graph with each carry that it makes under a variable that every use of it reads, so that no other pass can
+    make one of it and an equal value: the gradient of that carry alone is asked for by a trace.
+    """
+    made = {a for a in [*graph.outs[:carry], *graph.outs[carry + ys :]] if isinstance(a, Variable)}
+
+    def rule(e: Equation) -> Sequence[Atom] | None:
+        if made.isdisjoint(e.outs) or e.op is identity:
+            return None
+        outs = e.op(*e.inputs, **e.metadata)
+        return [identity(out) if old in made else out
+                for old, out in zip(e.outs, outs if e.op.multiple else (outs,), strict=True)]  # fmt: skip
+
+    return rewrite(graph, rule)
+
+
+def drop_identities(graph: Graph) -> Graph:
+    """Without the names for carries; from here on an equal value may stand for another."""
+    return rewrite(graph, lambda e: e.inputs if e.op is identity else None)
+
+
 def join_equal(graph: Graph) -> Graph:
-    """One equation for all that compute the same; a split undoes the concat it came from."""
+    """One equation for all that compute the same; a split undoes the concat it came from. A name is no computation."""
     seen: dict[Any, tuple[Variable, ...]] = {}
     made: dict[Variable, Equation] = {}
 
@@ -83,7 +105,7 @@ def join_equal(graph: Graph) -> Graph:
             repr(sorted(e.metadata.items())),
             tuple(a if isinstance(a, Variable) else repr(a) for a in e.inputs),
         )
-        if key in seen:
+        if key in seen and e.op is not identity:
             return seen[key]
         seen[key] = e.outs
         made.update(dict.fromkeys(e.outs, e))

@@ -11,6 +11,8 @@ import numpy as np
 
 from minigrad.jit import helper
 
+LEAST = 2.2250738585072014e-308  # the least float64 with all its digits
+
 
 @helper
 def exp32(x: Any) -> Any:
@@ -94,8 +96,16 @@ def erf64(x: Any) -> Any:
 
 @helper
 def norm(row: Any) -> Any:
-    """The length of a vector, in float64, so that a small gradient does not vanish in its own square."""
-    total = 0.0
+    """The length of a vector in float64, measured by its largest number, so that no square vanishes or overflows."""
+    top = np.float64(0)  # not float(x), which in Numba leaves a float32 what it is
     for i in range(row.size):
-        total += float(row[i]) * float(row[i])
-    return math.sqrt(total)
+        size = abs(np.float64(row[i]))
+        top = size if size > top or size != size else top
+    if top == np.inf:
+        return top
+    scale = top if top > LEAST else LEAST
+    total = np.float64(0)
+    for i in range(row.size):
+        part = np.float64(row[i]) / scale
+        total += part * part
+    return scale * math.sqrt(total)
