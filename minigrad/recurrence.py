@@ -280,7 +280,10 @@ class Steps:
         random.set_state(after)
         ends = [(out.edge, g) for out, g in zip(outs, gs, strict=True) if out.edge is not None]
         kept = ([edge for edge, _ in ends], steps)
-        return FoldNode((), edges, kept, lambda: kept, self.heard).pull([g for _, g in ends])
+        once = list(dict.fromkeys(edges))  # a tensor may come in twice; the walk finds all of its gradient at once
+        found = FoldNode((), once, kept, lambda: kept, self.heard).pull([g for _, g in ends])
+        whole = dict(zip(once, found, strict=True))
+        return [whole.pop(edge, None) for edge in edges]
 
     def _no_ys(self) -> list[Tensor]:
         """What `ys` of no steps looks like: the cell runs once on zeros to tell."""

@@ -164,7 +164,9 @@ class Drawing:
     def integers(self) -> None:
         if v := self.value(INT):
             other = self.pick([u for u in self.pool if u.kind == INT and u.inner == v.inner])
-            text = self.pick(["({0} + {1}) % 5", "{0} * 2 - {1}", "({0} - 1) // 2", "-{0} % 7", "xp.where({0} > {1}, {0}, 1)"])
+            text = self.pick(
+                ["({0} + {1}) % 5", "{0} * 2 - {1}", "({0} - 1) // 2", "-{0} % 7", "xp.where({0} > {1}, {0}, 1)"]
+            )
             self.put(f"({text.format(v.name, other.name)}) % 9", v.inner, INT)
 
     def reduction(self) -> None:
@@ -208,11 +210,15 @@ class Drawing:
                 self.put(f"xp.linear({v.name}, {self.weight((m, n)).name}{bias}) * 0.6", inner)
             elif way < 0.8:
                 letters = "bstij"[: v.ndim - 1] + "k"
-                self.put(f"xp.einsum('{letters},kz->{letters[:-1]}z', {v.name}, {self.weight((n, m)).name}) * 0.6", inner)
+                self.put(
+                    f"xp.einsum('{letters},kz->{letters[:-1]}z', {v.name}, {self.weight((n, m)).name}) * 0.6", inner
+                )
             elif way < 0.9:
                 same = self.pick([u for u in self.pool if u.kind == FLOAT and u.inner == v.inner])
                 letters = "bsti"[: v.ndim - 1] + "k"
-                self.put(f"xp.tanh(xp.einsum('{letters},{letters}->{letters[:-1]}', {v.name}, {same.name}))", v.inner[:-1])
+                self.put(
+                    f"xp.tanh(xp.einsum('{letters},{letters}->{letters[:-1]}', {v.name}, {same.name}))", v.inner[:-1]
+                )
             elif len(v.inner) == 2:
                 self.put(f"xp.tanh({v.name} @ xp.permute_dims({v.name}, (0, 2, 1)))", (v.inner[0], v.inner[0]))
 
@@ -221,7 +227,9 @@ class Drawing:
             return
         x, inner, kind = v.name, v.inner, v.kind
         said, a = self.axis(v)
-        way = self.pick("reshape permute expand broadcast flip roll stack concat split unstack batch triangle repeat".split())
+        way = self.pick(
+            "reshape permute expand broadcast flip roll stack concat split unstack batch triangle repeat".split()
+        )
         if way == "reshape":
             other = self.pick([(prod(inner),), (1, *inner), (*inner, 1), (inner[0], prod(inner[1:]))])
             self.put(f"xp.reshape({x}, (-1, {', '.join(map(str, other))}))" if self.chance(0.3) and prod(other)
@@ -233,7 +241,11 @@ class Drawing:
             self.put(f"xp.expand_dims({x}, {a + 1})", (*inner[:a], 1, *inner[a:]), kind)
         elif way == "broadcast" and len(inner) < 3:
             n = self.pick(SIZES)
-            self.put(f"xp.broadcast_to(xp.expand_dims({x}, 1), ({x}.shape[0], {n}, {', '.join(map(str, inner))}))", (n, *inner), kind)
+            self.put(
+                f"xp.broadcast_to(xp.expand_dims({x}, 1), ({x}.shape[0], {n}, {', '.join(map(str, inner))}))",
+                (n, *inner),
+                kind,
+            )
         elif way == "flip":
             self.put(f"xp.flip({x}, axis={said})", inner, kind)
         elif way == "roll":
@@ -245,7 +257,11 @@ class Drawing:
             some = [u for u in self.pool if u.kind == kind and len(u.inner) == len(inner)
                     and all(m == n or i == a for i, (m, n) in enumerate(zip(u.inner, inner, strict=True)))]  # fmt: skip
             other = self.pick(some)
-            self.put(f"xp.concat([{x}, {other.name}], axis={said})", (*inner[:a], inner[a] + other.inner[a], *inner[a + 1 :]), kind)
+            self.put(
+                f"xp.concat([{x}, {other.name}], axis={said})",
+                (*inner[:a], inner[a] + other.inner[a], *inner[a + 1 :]),
+                kind,
+            )
         elif way == "split" and inner[a] > 1:
             cut = int(self.rng.integers(1, inner[a]))
             k = self.pick((0, 1))
@@ -255,7 +271,10 @@ class Drawing:
             self.put(f"xp.unstack({x}, axis={said})[{self.pick((0, -1))}]", (*inner[:a], *inner[a + 1 :]), kind)
         elif way == "batch" and kind == FLOAT:
             there = tuple(range(1, v.ndim))
-            self.put(f"xp.permute_dims(xp.tanh(xp.permute_dims({x}, {(*there, 0)})), {(v.ndim - 1, *range(v.ndim - 1))})", inner)
+            self.put(
+                f"xp.permute_dims(xp.tanh(xp.permute_dims({x}, {(*there, 0)})), {(v.ndim - 1, *range(v.ndim - 1))})",
+                inner,
+            )
         elif way == "triangle" and len(inner) > 1 and kind == FLOAT:
             self.put(f"xp.{self.pick(['tril', 'triu'])}({x}, {self.pick((-1, 0, 1))})", inner)
         elif way == "repeat":
@@ -283,7 +302,11 @@ class Drawing:
             picked = [int(i) for i in self.rng.integers(0, n, 3)]
             self.put(f"xp.take({x}, xp.ints({picked}), axis=-1)", (*inner[:-1], 3), kind)
         elif way == 7 and n > 1:
-            self.put(f"{x}[..., 0:{n}:{n - 1 or 1}]" if n > 2 else f"{x}[..., :-1]", (*inner[:-1], 2 if n > 2 else n - 1), kind)
+            self.put(
+                f"{x}[..., 0:{n}:{n - 1 or 1}]" if n > 2 else f"{x}[..., :-1]",
+                (*inner[:-1], 2 if n > 2 else n - 1),
+                kind,
+            )
         elif way == 8 and kind == FLOAT:
             lead = ", ".join([":"] + [str(self.pick((0, -1)))] * (len(inner) - 1))
             self.put(f"{x}[{lead}, :]" if len(inner) > 1 else f"{x}[:, :]", inner[-1:], kind)
@@ -333,15 +356,29 @@ class Drawing:
                               f"{', '.join(v.name for v in leaves)}, = {', '.join(f'{name}[{k!r}]' for k in 'abc'[: len(leaves)])},")  # fmt: skip
         self.pool = [*cell.carry, *cell.xs]
         ways = [self.unary] * 4 + [self.binary] * 5 + [self.product] * 3 + [self.shaped] * 3 + [self.index] * 3
-        ways += [self.compare, self.logical, self.cast, self.integers, self.reduction, self.reduction, self.along, self.lookup]
+        ways += [
+            self.compare,
+            self.logical,
+            self.cast,
+            self.integers,
+            self.reduction,
+            self.reduction,
+            self.along,
+            self.lookup,
+        ]
         for _ in range(int(self.rng.integers(2, 16))):
             self.pick(ways)()
             if self.chance(0.01):
                 self.nested()
         body = "\n".join(cell.lines)
-        ends = [v for v in self.pool if body.count(v.name + " ") + body.count(v.name + ",") + body.count(v.name + ")") < 2]
+        ends = [
+            v for v in self.pool if body.count(v.name + " ") + body.count(v.name + ",") + body.count(v.name + ")") < 2
+        ]
         made = [self.fitting(v, ends) for v in cell.carry]
-        ys = [self.pick(ends if ends and self.chance(0.8) else self.pool).name for _ in range(int(self.rng.integers(0, 4)))]
+        ys = [
+            self.pick(ends if ends and self.chance(0.8) else self.pool).name
+            for _ in range(int(self.rng.integers(0, 4)))
+        ]
         if self.chance(0.1):
             ys.append(self.weight(self.shape(), rows=True).name)
         y = "None" if not ys else ys[0] if len(ys) == 1 and self.chance(0.5) else f"({', '.join(ys)},)"

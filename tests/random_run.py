@@ -1,6 +1,6 @@
 """Running drawn cells, compiled against the loop, and the loop against PyTorch.
 
-    python tests/random_run.py FIRST COUNT [--jitted] [--float32] [--torch]     a job by hand; prints what failed
+python tests/random_run.py FIRST COUNT [--jitted] [--float32] [--torch]     a job by hand; prints what failed
 """
 
 import argparse
@@ -32,7 +32,13 @@ def plain(program, _device="cpu"):
         out[first:last] = a[first:last] @ w
 
     def bare(function):
-        own = {**function.__globals__, "multiply": multiply, "apart": lambda view: view, "flush_denormals": int}
+        own = {
+            **function.__globals__,
+            "multiply": multiply,
+            "apart": lambda view: view,
+            "hidden": lambda x: x,
+            "flush_denormals": int,
+        }
         for name in function.__code__.co_names:
             if hasattr(own.get(name), "py_func"):
                 own[name] = bare(own[name].py_func)
@@ -153,7 +159,10 @@ def differs(ours, theirs, tolerance, kinds=("value", "gradient", "norm", "requir
 def setting(seed):
     """Batch, steps and options of a seed."""
     rng = np.random.default_rng(seed + 77)
-    batch, steps = int(rng.choice([0, 1, 3, 3, 3, 17], p=[0.08, 0.22, 0.2, 0.2, 0.2, 0.1])), int(rng.choice([0, 1, 2, 3, 7]))
+    batch, steps = (
+        int(rng.choice([0, 1, 3, 3, 3, 17], p=[0.08, 0.22, 0.2, 0.2, 0.2, 0.1])),
+        int(rng.choice([0, 1, 2, 3, 7])),
+    )
     options = {"reverse": bool(rng.random() < 0.35)}
     if rng.random() < 0.35:
         options["lengths"] = rng.integers(0, steps + 1, batch)

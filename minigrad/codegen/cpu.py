@@ -9,7 +9,7 @@ from typing import Any
 
 from minigrad.codegen.loops import LoopWriter
 from minigrad.codegen.places import Sizes
-from minigrad.codegen.plan import Statement
+from minigrad.codegen.plan import FUNCTIONS, Statement
 from minigrad.codegen.schedule import Region
 from minigrad.codegen.text import Text, legend, signature
 
@@ -23,7 +23,6 @@ from numpy import {dtypes}
 from minigrad.jit import kernel
 from minigrad.kernels.matmul import multiply
 {functions}from minigrad.llvm import apart, flush_denormals'''
-FUNCTIONS = "erf32 erf64 exp32 exp64 norm sigmoid32 sigmoid64 tanh32 tanh64".split()
 
 
 def module_text(forward: Any, backward: Any) -> str:

@@ -186,8 +186,7 @@ def _on_gpu(name: str) -> Any:
 
 
 TOOLS: dict[str, Any] = {
-    "empty": empty, "zeros": zeros, "float32": np.dtype("f4"), "float64": np.dtype("f8"), "int64": np.dtype("i8"),
-    "int32": np.dtype("i4"), "ops": SimpleNamespace(**{name: _on_gpu(name) for name in OPS}),
+    "empty": empty, "zeros": zeros, **NUMBERS, "ops": SimpleNamespace(**{name: _on_gpu(name) for name in OPS}),
     "share": lambda n, _work, run: run(0, n), "rows": _rows, "panels": _panels, "product": _product,
     "looked_up": _looked_up, "outer": _outer, "put": _put,
 }  # fmt: skip

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.arraytype import SCALARS, ArrayType, Shape
+from minigrad.arraytype import NUMBERS, SCALARS, ArrayType, Shape
 from minigrad.codegen.places import Array, Place, whole
 from minigrad.core import OPS
 from minigrad.ir.graph import Atom, Equation, Variable
@@ -19,12 +19,13 @@ from minigrad.ir.rows import REDUCTIONS, Rows
 
 VIEWS = ("reshape", "permute_dims", "broadcast_to", "flip", "split", "unstack", "getitem")
 COPY = OPS["identity"].loop
+FUNCTIONS = "erf32 erf64 exp32 exp64 norm pow32 pow64 sigmoid32 sigmoid64 tanh32 tanh64".split()
 RESERVED = set(
-    "t b s i j k m n p q old new come go T H D S K M N P Q first last down late traced state np float32 float64 int32 "
-    "int64 kernel multiply apart norm flush_denormals abs bool range "
+    "t b s i j k m n p q old new come go T H D S K M N P Q first last down late traced state np "
+    "kernel multiply apart flush_denormals abs bool range "
     # those of the text for CUDA
     "start stop only together B me threads block blocks lane lanes share store part grid e rest types cuda load".split()
-) | set(kwlist)  # names that generated text uses itself
+) | {*kwlist, *NUMBERS, *FUNCTIONS, *(f"N{i}" for i in range(8, 99))}  # names that generated text uses itself
 
 
 @dataclass(eq=False)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from minigrad import threads
+from minigrad.arraytype import NUMBERS
 from minigrad.codegen.program import Program
 from minigrad.core import OPS
 from minigrad.errors import ShapeError
@@ -115,7 +116,6 @@ def outer(a: Numbers, b: Numbers, total: Numbers | None, backwards: bool) -> Num
 
 
 TOOLS: dict[str, Any] = {
-    "empty": np.empty, "float32": np.dtype("f4"), "float64": np.dtype("f8"), "int64": np.dtype("i8"),
-    "int32": np.dtype("i4"), "ops": FORWARDS, "share": threads.share, "rows": rows, "panels": panels,
-    "product": product, "looked_up": looked_up, "outer": outer, "put": put,
+    **NUMBERS, "empty": np.empty, "ops": FORWARDS, "share": threads.share, "rows": rows, "panels": panels, "product": product,
+    "looked_up": looked_up, "outer": outer, "put": put,
 }  # fmt: skip

@@ -2,6 +2,7 @@
 
 Before the backward is derived, so that it is derived from the better graph:
   constants_first  what depends on weights alone is computed once, before the scan; later passes may join such values
+  plain_powers     squares, cubes and reciprocals are products
   split_bias       a product with a bias is a product, and a sum that is free
   name_products    `einsum` that is a matrix product
   join_slices      slices of one value are one split; so that
@@ -25,12 +26,13 @@ from minigrad.ir.simplify import (
     join_products,
     join_slices,
     name_products,
+    plain_powers,
     sink_splits,
     split_bias,
 )
 
 BEFORE_DERIVING = (
-    constants_first, split_bias, name_products, join_slices, constants_first, join_products, constants_first,
+    constants_first, plain_powers, split_bias, name_products, join_slices, constants_first, join_products, constants_first,
     sink_splits, constants_first, join_equal, drop_dead, describe,
 )  # fmt: skip
 AFTER_DERIVING = (drop_identities, expand, constants_first, join_equal, drop_dead)

@@ -11,7 +11,8 @@ from minigrad.arraytype import SCALARS
 from minigrad.core import interpreting
 from minigrad.ir.graph import Atom, Equation, Graph, Variable
 from minigrad.ir.trace import Tracer
-from minigrad.ops.elementwise import identity
+from minigrad.ops.elementwise import identity, reciprocal, square
+from minigrad.ops.elementwise import pow as power
 from minigrad.ops.linalg import linear, matmul
 from minigrad.ops.shape import concat, split
 
@@ -125,6 +126,19 @@ def split_bias(graph: Graph) -> Graph:
         if e.op.name != "linear" or len(e.inputs) == 2 or e.outs[0] not in used:
             return None
         return [linear(*e.inputs[:2]) + e.inputs[2]]
+
+    return rewrite(graph, rule)
+
+
+def plain_powers(graph: Graph) -> Graph:
+    """x² and x³ as products, 1 / x as what it is: a power of a number that is not known takes fifty times as long."""
+
+    def rule(e: Equation) -> Sequence[Atom] | None:
+        if e.op is not power or e.outs[0].dtype.kind != "f" or type(e.inputs[1]) not in SCALARS:
+            return None
+        x, y = e.inputs
+        plain = {2: lambda: square(x), 3: lambda: square(x) * x, -1: lambda: reciprocal(x)}.get(y)
+        return [plain()] if plain else None
 
     return rewrite(graph, rule)
 
