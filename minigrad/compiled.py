@@ -12,10 +12,11 @@ import numpy as np
 
 from minigrad.arraytype import ArrayType
 from minigrad.codegen.program import Program, build
-from minigrad.errors import TraceError
+from minigrad.errors import DefectError, TraceError
 from minigrad.ir.graph import Graph, Variable
 from minigrad.ir.replay import replay
 from minigrad.ir.trace import trace
+from minigrad.ir.watch import unchanged
 from minigrad.mode import recording
 from minigrad.tracing import ScanTrace
 from minigrad.tree import paths
@@ -110,7 +111,8 @@ def traced(steps: Steps) -> Graph:
     def results() -> list[str]:
         return [*(f"{name}'" for name in names), *paths(steps.y_structure, "y")]
 
-    return trace(steps.step, _types(steps), inputs, results, _code(steps.cell), _names(steps.cell))
+    with unchanged(steps.cell):
+        return trace(steps.step, _types(steps), inputs, results, _code(steps.cell), _names(steps.cell))
 
 
 def _equal(a: Tensor, b: Tensor) -> bool:
@@ -127,7 +129,15 @@ def _make(steps: Steps, inputs: int) -> tuple[Program, dict[Variable, Tensor]]:
     alive = None if steps.alive is None else graph.inputs[inputs - 1]
     ys = len(graph.outs) - n - (n if alive is not None else 0)
     values = graph.consts
-    return build(graph, graph.inputs[0].shape[0], n, ys, alive), values
+    try:
+        return build(graph, graph.inputs[0].shape[0], n, ys, alive), values
+    except TraceError:
+        raise
+    except Exception as error:
+        raise DefectError(
+            f"{steps.name} could not be compiled, {type(error).__name__}: {error}. This is a fault of minigrad and not of "
+            "the cell: please report it. With compiled=False the cell runs step by step."
+        ) from error
 
 
 def _code(cell: Any) -> Any:

@@ -83,7 +83,7 @@ class Scan:
     def part(self, carry: list[Numbers], start: int) -> "Segment":
         """Run the segment from `start` on."""
         xs = self.xs if len(self.starts) == 1 else [x[start : start + self.size] for x in self.xs]
-        length = len(xs[0])
+        length = min(self.size, self.steps.length - start)
         own = take(self.program.forward, length, self.device)
         return Segment(length, own, *self.run.ahead(self.weights, own, length, self.steps.reverse, carry, xs))
 

@@ -41,6 +41,7 @@ class ScanTrace:
         self._carry_grad_norm = [np.full(shape, np.nan) for shape in shapes]
         self._waiting: list[tuple[Array, Any, Any]] = []  # where, and norms that are still on another device
         self.compiled = False
+        self._has_gradients = False
 
     @property
     def carry_norm(self) -> list[Array]:
@@ -81,6 +82,13 @@ class ScanTrace:
         """Keep the norms of step t's carry."""
         for norms, leaf in zip(self._carry_norm, carry, strict=True):
             norms[t] = _norm(leaf)
+
+    def begin_gradients(self) -> None:
+        """A backward came by: what it does not reach has a gradient of zero."""
+        if not self._has_gradients:
+            self._has_gradients = True
+            for norms in self._carry_grad_norm:
+                norms[...] = 0.0
 
     def note_gradient(self, step: Step, gradient: Callable[[Tensor], Any]) -> None:
         """Keep the norms of step t's cotangents: the cell's own result where the row ran, the kept carry elsewhere."""
