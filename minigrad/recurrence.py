@@ -20,7 +20,7 @@ from minigrad.device import put
 from minigrad.eager import Eager
 from minigrad.errors import DeviceError, DtypeError, MinigradError, ScanError, ShapeError, TraceError, placed
 from minigrad.folding import FoldNode, fold, untouched
-from minigrad.mode import quiet, recording
+from minigrad.mode import mode, quiet, recording
 from minigrad.ops.elementwise import identity, isfinite, logical_or, stop_gradient, where
 from minigrad.ops.shape import concat, reshape, split, stack, unstack
 from minigrad.tape import now
@@ -223,10 +223,13 @@ class Steps:
         return carry + [stack(leaves) for leaves in zip(*ys, strict=True)], steps
 
     def _call(self, carry: list[Tensor], x: Sequence[Tensor], t: int) -> tuple[list[Tensor], list[Tensor]]:
+        before, mode.taken = mode.taken, self._numbers_taken
         try:
             result: Any = self.cell(unflatten(self.carry_structure, carry), unflatten(self.xs_structure, x))
         except (ShapeError, DtypeError, DeviceError) as error:
             raise placed(error, f"step {t}") from error
+        finally:
+            mode.taken = before
         if not isinstance(result, tuple) or len(result) != 2:
             raise ScanError(
                 f"scan: the cell {self.called} must return (carry, y), at step {t} it returned {_kind(result)}."
@@ -254,6 +257,13 @@ class Steps:
             )
         y, self.y_structure = flatten(result[1])
         return made, [as_value(leaf) for leaf in y]
+
+    def _numbers_taken(self) -> None:
+        """The cell asked a value on the tape for its numbers, which may be meant."""
+        _say_once(
+            f"{self.name} takes numbers out of a value with numpy(), and no gradient flows through them. "
+            "If that is meant, say detach().numpy()"
+        )
 
     def _is_older(self, leaf: Any) -> bool:
         """Whether a value on the tape was there before this scan."""

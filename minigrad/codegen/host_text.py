@@ -21,7 +21,7 @@ WORDS = (
     set(kwlist)
     | set(
         "T reverse start end old new order weights own kept carry ys g_carry g_ys sums totals norms traced wanted values "
-        "first last ops empty panels rows product looked_up outer put share forward backward int bool slice".split()
+        "first last ops empty panels rows product looked_up within outer put share forward backward int bool slice".split()
     )
     | set(NUMBERS)
 )

@@ -67,6 +67,8 @@ class LoopWriter:
 
     def expression(self, s: Statement) -> str:
         """The right-hand side."""
+        if s.kind == "look_up":
+            return self.looked_up(s)
         parts = []
         for i, a in enumerate(s.operands):
             is_condition = s.template.startswith("bool") or (s.template.startswith("{1} if {0}") and i == 0)
@@ -75,6 +77,14 @@ class LoopWriter:
             parts.append(text if is_argument or s.template == COPY else closed(text))
         t = "bool" if s.out.dtype.kind == "b" else s.out.dtype.name
         return s.template.format(*parts, t=t, f=s.type.itemsize * 8)
+
+    def looked_up(self, s: Statement) -> str:
+        """One element of the row of a table that an index names; one out of range is told of after the loop."""
+        index, table = s.operands
+        row = f"row_number({self.element(self.plan.places[index])}, {self.out.size(table.shape[0])})"
+        inner = range(len(self.loop.shape) - len(table.shape) + 1, len(self.loop.shape))
+        steps = [(table.strides[1 + i], self.letters[self.axes.index(a)]) for i, a in enumerate(inner) if a in self.axes]
+        return self.out.row(table, self.out.total((table.strides[0], row), *steps))
 
     def operand(self, a: Any, s: Statement, as_it_is: bool = False) -> str:
         """A scalar with its dtype, a value of this loop, or an element of an array; cast where dtypes differ."""

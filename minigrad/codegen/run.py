@@ -13,7 +13,6 @@ from minigrad import threads
 from minigrad.arraytype import NUMBERS
 from minigrad.codegen.program import Program
 from minigrad.core import OPS
-from minigrad.errors import ShapeError
 from minigrad.jit import load
 from minigrad.kernels import matmul
 from minigrad.kernels import rows as row_kernels
@@ -64,11 +63,14 @@ def put(total: Numbers | None, shape: Any, index: Numbers, g: Numbers, backwards
     return total
 
 
+def within(index: Numbers, low: int, high: int, what: str) -> None:
+    """Raise ShapeError unless all integers are from `low` to `high`."""
+    FORWARDS.within(index, low=low, high=high, what=what)
+
+
 def looked_up(table: Numbers, index: Numbers, out: Numbers) -> None:
     """out [T, B, ...] = table[index];  table [N, ...], index [T, B, K]."""
-    low, high = index.min(initial=0), index.max(initial=0)
-    if not -len(table) <= low <= high < len(table):
-        raise ShapeError(f"a look-up in a weight of {len(table)} rows: indices reach from {low} to {high}.")
+    within(index, -len(table), len(table) - 1, f"a look-up in a weight of {len(table)} rows")
     out[...] = table[index].reshape(out.shape)
 
 
@@ -117,5 +119,5 @@ def outer(a: Numbers, b: Numbers, total: Numbers | None, backwards: bool) -> Num
 
 TOOLS: dict[str, Any] = {
     **NUMBERS, "empty": np.empty, "ops": FORWARDS, "share": threads.share, "rows": rows, "panels": panels, "product": product,
-    "looked_up": looked_up, "outer": outer, "put": put,
+    "looked_up": looked_up, "within": within, "outer": outer, "put": put,
 }  # fmt: skip

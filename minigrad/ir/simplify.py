@@ -13,6 +13,7 @@ from minigrad.ir.graph import Atom, Equation, Graph, Variable
 from minigrad.ir.trace import Tracer
 from minigrad.ops.elementwise import identity, reciprocal, square
 from minigrad.ops.elementwise import pow as power
+from minigrad.ops.index import within
 from minigrad.ops.linalg import linear, matmul
 from minigrad.ops.shape import concat, split
 
@@ -128,6 +129,24 @@ def split_bias(graph: Graph) -> Graph:
         return [linear(*e.inputs[:2]) + e.inputs[2]]
 
     return rewrite(graph, rule)
+
+
+Check = tuple[Any, int, int, str]  # integers, from where to where they may reach, and what for
+
+
+def take_checks(graph: Graph) -> tuple[Graph, list[Check]]:
+    """The graph without its `within`, which no loop can raise; what they looked at is the last of its results."""
+    found: list[Check] = []
+
+    def rule(e: Equation) -> Sequence[Atom] | None:
+        if e.op is not within:
+            return None
+        found.append((e.inputs[0], e.metadata["low"], e.metadata["high"], e.metadata["what"]))
+        return e.inputs
+
+    graph = rewrite(graph, rule)
+    graph.outs = [*graph.outs, *(index for index, *_ in found)]
+    return graph, found
 
 
 def plain_powers(graph: Graph) -> Graph:

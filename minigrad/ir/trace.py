@@ -8,7 +8,7 @@ requires a gradient.
 
 import sys
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any
@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from minigrad import random
-from minigrad.arraytype import SCALARS, ArrayType
+from minigrad.arraytype import SCALARS, ArrayType, promote
 from minigrad.core import Interpreter, Op, interpreting
 from minigrad.eager import plain
 from minigrad.errors import MinigradError, TraceError
@@ -26,13 +26,21 @@ from minigrad.ops.elementwise import stop_gradient
 from minigrad.values import Tensor
 
 
+NUMBERS = (int, float)
+Spot = tuple[int, int]  # equation, input
+
+
 class Tracer(Interpreter):
-    """Writes each op down as an equation; Tensors that it meets become consts."""
+    """Writes each op down as an equation; Tensors that it meets become consts, and so do numbers at the `free` spots."""
 
     def __init__(
-        self, graph: Graph, names: Mapping[int, str] | None = None, code: CodeType | None = None
+        self,
+        graph: Graph,
+        names: Mapping[int, str] | None = None,
+        code: CodeType | None = None,
+        free: Container[Spot] = (),
     ) -> None:
-        self.graph, self.names, self.code = graph, names or {}, code
+        self.graph, self.names, self.code, self.free = graph, names or {}, code, free
         self.called: dict[str, Any] = {}  # what the variables of the function with that code were when last looked at
         self._seen: dict[int, Variable] = {id(value): variable for variable, value in graph.consts.items()}
 
@@ -40,6 +48,9 @@ class Tracer(Interpreter):
         """Note the equation; return stand-ins for its results."""
         if op.name == "to":
             raise TraceError("the cell moves a value to another device. Move it before the scan")
+        if self.free:
+            here = len(self.graph.equations)
+            inputs = tuple(number(x, promote(*inputs)) if (here, i) in self.free else x for i, x in enumerate(inputs))
         atoms = tuple(x if type(x) in SCALARS or isinstance(x, Variable) else self.lift(x) for x in inputs)
         if all(type(x) in SCALARS for x in atoms):
             atoms = tuple(self.lift(x) for x in atoms)
@@ -90,18 +101,20 @@ def trace(
     results: Callable[[], Sequence[str]] = lambda: (),
     code: CodeType | None = None,
     weights: Mapping[int, str] | None = None,
+    free: Container[Spot] = (),
 ) -> Graph:
     """Run `function` on one stand-in a type; return the graph of what it did, checked.
 
     `names`, and `results` once it has run, are what its arguments and results are called in print; what else it
-    computes is called after the variables of the function with that `code`. `weights` names Tensors by their id.
+    computes is called after the variables of the function with that `code`. `weights` names Tensors by their id. Numbers
+    at the `free` spots become consts, since they differ from call to call.
 
     Raises:
         TraceError: if the function asks for the value of a stand-in, or draws random numbers other than by `draw`.
     """
     inputs = [Variable(t, name) for t, name in zip(types, [*names, *[""] * len(types)], strict=False)]
     graph = Graph(inputs)
-    tracer = Tracer(graph, weights, code)
+    tracer = Tracer(graph, weights, code, free)
     state = random.get_state()
     with interpreting(tracer), recording(True):
         outs = list(by_author(function, *inputs))
@@ -137,6 +150,11 @@ def by_author(function: Callable[..., Any], *inputs: Variable) -> Any:
             raise
         reason = f"it does what a stand-in cannot, {type(error).__name__}: {error}"
         raise TraceError(reason.rstrip(".?")) from error
+
+
+def number(x: float, dtype: np.dtype[Any]) -> Tensor:
+    """A Python number as a const, in the dtype that it is weak beside."""
+    return plain(np.asarray(x, dtype))
 
 
 def zeros(type_: ArrayType) -> Tensor:

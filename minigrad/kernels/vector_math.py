@@ -108,6 +108,14 @@ def pow64(x: Any, y: Any) -> Any:
 
 
 @helper
+def row_number(index: Any, n: Any) -> Any:
+    """An index of 0 to n - 1 for any integer: from the end if below 0, the nearest if out of range."""
+    i = np.int64(index)
+    i = i + n if i < 0 else i
+    return min(max(i, 0), n - 1)
+
+
+@helper
 def norm(row: Any) -> Any:
     """The length of a vector in float64, measured by its largest number, so that no square vanishes or overflows."""
     top = np.float64(0)  # not float(x), which in Numba leaves a float32 what it is

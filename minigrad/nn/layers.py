@@ -10,7 +10,7 @@ from minigrad import random
 from minigrad.core import as_value, draw
 from minigrad.errors import ShapeError, UsageError
 from minigrad.nn.module import Module, Parameter
-from minigrad.ops.index import take
+from minigrad.ops.index import take, within
 from minigrad.ops.linalg import linear
 from minigrad.ops.reduce import standardize
 
@@ -62,11 +62,8 @@ class Embedding(Module):
         Raises:
             ShapeError: if an index is not in 0 .. N - 1.
         """
-        indices, n = as_value(indices), len(self.weight)
-        values = indices.numpy() if indices.is_known else np.empty(0)
-        if values.size and not 0 <= values.min() <= values.max() < n:
-            raise ShapeError(f"Embedding of {n} rows: indices reach from {values.min()} to {values.max()}.")
-        return take(self.weight, indices, axis=0)
+        n = len(self.weight)
+        return take(self.weight, within(indices, low=0, high=n - 1, what=f"Embedding of {n} rows"), axis=0)
 
 
 class LayerNorm(Module):
