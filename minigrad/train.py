@@ -23,6 +23,7 @@ from minigrad.mode import no_grad
 from minigrad.models import build_model, check_fits, check_memory
 from minigrad.nn.cell import Cell
 from minigrad.objective import is_solved, make_loss, measure_accuracy
+from minigrad.optim.clipping import shorten
 from minigrad.story import Story
 from minigrad.tracing import settle, trace
 from minigrad.tree import flatten, tree_map, unflatten
@@ -239,7 +240,7 @@ class Run:
         if "clip_value" in settings:
             optim.clip_grad_value(parameters, settings["clip_value"])
             clipped = square_sums([p.grad._data for p in parameters])
-        optim.shorten(parameters, clipped, self.config["clip"])
+        shorten(parameters, clipped, self.config["clip"])
         return rough, noisy
 
     def _note_best(self) -> None:
