@@ -40,7 +40,7 @@ SCHEDULES = {
                         "pct_start": 0.2, "anneal_strategy": "linear", "div_factor": 10.0, "final_div_factor": 100.0}),
     "onecycle, momentum": ("OneCycleLR", {"max_lr": 0.5, "total_steps": 310, "base_momentum": [0.7, 0.8],
                            "max_momentum": 0.9, "pct_start": 0.5}),
-    "onecycle, rate": ("OneCycleLR", {"max_lr": 0.5, "total_steps": 300, "cycle_momentum": False}),
+    "onecycle, rate": ("OneCycleLR", {"max_lr": 0.5, "total_steps": 299, "cycle_momentum": False}),
     "warmup": ("SequentialLR", {"schedulers": [["LinearLR", {"start_factor": 0.01, "total_iters": 20}],
                ["CosineAnnealingLR", {"T_max": 180}]], "milestones": [20]}),
     "three": ("SequentialLR", {"schedulers": [["LinearLR", {"total_iters": 30}], ["StepLR", {"step_size": 25}],
