@@ -124,15 +124,15 @@ def row_norms(rows: Any, n: Any, x: Any, x_at: Any, out: Any) -> None:
 
 
 @kernel
-def adam(n: Any, p: Any, g: Any, g_at: Any, m: Any, v: Any, rate: Any, root: Any, beta1: Any, beta2: Any, eps: Any,
-         coupled: Any, decay: Any) -> None:  # fmt: skip
-    """As `cpu.adam`;  p, g, m, v [N], of which p, m, v are written."""
-    one = g.dtype.type(1)
+def adam(n: Any, p: Any, g: Any, g_at: Any, m: Any, v: Any, rate: Any, root: Any, beta1: Any, rest1: Any,
+         beta2: Any, rest2: Any, eps: Any, coupled: Any, decay: Any) -> None:  # fmt: skip
+    """As `cpu.adam`, in float64 too;  p, g, m, v [N], of which p, m, v are written."""
     for i in range(cuda.grid(1), n, cuda.gridsize(1)):
         slope = g[g_at + i] + coupled * p[i]
-        m[i] = beta1 * m[i] + (one - beta1) * slope
-        v[i] = beta2 * v[i] + (one - beta2) * slope * slope
-        p[i] -= rate * m[i] / (sqrt(v[i]) * root + eps) + decay * p[i]
+        mean = beta1 * m[i] + rest1 * slope
+        square = beta2 * v[i] + rest2 * slope * slope
+        m[i], v[i] = mean, square
+        p[i] -= rate * mean / (sqrt(square) * root + eps) + decay * p[i]
 
 
 @kernel
