@@ -88,6 +88,21 @@ class Drawing:
         self.cell.weights.append(made)
         return made
 
+    def derived(self, inner: tuple[int, ...], rows: bool = False) -> V:
+        """A weight, or what a few ops make of one."""
+        w = self.weight(inner, rows)
+        if not inner or self.chance(0.7):
+            return w
+        text = self.pick(
+            ["xp.tanh({0})", "{0} * 0.5 + 0.1", "xp.softmax({0}, axis=-1)", "xp.flip({0}, axis=-1)", "xp.roll({0}, 1, axis=-1)",
+             f"xp.concat([{{0}}, {{0}}], axis=-1)[..., :{inner[-1]}]", "xp.where({0} > 0.1, {0}, 0.1)",
+             "xp.broadcast_to(xp.max({0}, axis=-1, keepdims=True), {0}.shape)", "{0} - xp.mean({0}, axis=-1, keepdims=True)"]
+        )  # fmt: skip
+        made = V(f"c{self.count}", inner, FLOAT, rows)
+        self.count += 1
+        self.cell.lines.append(f"{made.name} = {text.format(w.name)}")
+        return made
+
     def put(self, text: str, inner: tuple[int, ...], kind: str = FLOAT) -> V:
         """A line that makes a value."""
         if prod(inner) > 200:
@@ -127,9 +142,9 @@ class Drawing:
                     and all(a in (1, b) for a, b in zip(u.inner, v.inner, strict=True))]  # fmt: skip
             return self.pick(thin)
         if ways < 0.75:
-            return self.weight(tuple(n if self.chance(0.8) else 1 for n in v.inner), rows=True)
+            return self.derived(tuple(n if self.chance(0.8) else 1 for n in v.inner), rows=True)
         start = int(self.rng.integers(len(v.inner) + 1))
-        return self.weight(tuple(n if self.chance(0.8) else 1 for n in v.inner[start:]))
+        return self.derived(tuple(n if self.chance(0.8) else 1 for n in v.inner[start:]))
 
     def binary(self) -> None:
         if v := self.value():
@@ -204,10 +219,10 @@ class Drawing:
             way = self.rng.random()
             inner = (*v.inner[:-1], m)
             if way < 0.4:
-                self.put(f"xp.tanh({v.name} @ {self.weight((n, m)).name})", inner)
+                self.put(f"xp.tanh({v.name} @ {self.derived((n, m)).name})", inner)
             elif way < 0.7:
                 bias = f", {self.weight((m,)).name}" if self.chance(0.5) else ""
-                self.put(f"xp.linear({v.name}, {self.weight((m, n)).name}{bias}) * 0.6", inner)
+                self.put(f"xp.linear({v.name}, {self.derived((m, n)).name}{bias}) * 0.6", inner)
             elif way < 0.8:
                 letters = "bstij"[: v.ndim - 1] + "k"
                 self.put(
@@ -329,6 +344,13 @@ class Drawing:
                     u = self.pick(source)
                     self.put(f"xp.take_along_axis({u.name}, {v.name} % {u.inner[0]}, axis=1)", v.inner)
 
+    def fresh(self) -> None:
+        """An array that the step makes itself, beside a value."""
+        if v := self.value(least=1):
+            sizes = ", ".join(map(str, v.inner))
+            text = self.pick(["xp.ones(({0}.shape[0], {1}))", "xp.full(({0}.shape[0], {1}), 0.3)", "xp.zeros_like({0})"])
+            self.put(f"{v.name} * 0.8 - xp.astype({text.format(v.name, sizes)}, 'float')", v.inner)
+
     def nested(self) -> None:
         if v := self.value(least=2, most=2):
             steps, n = v.inner
@@ -363,6 +385,7 @@ class Drawing:
             self.integers,
             self.reduction,
             self.reduction,
+            self.fresh,
             self.along,
             self.lookup,
         ]

@@ -266,7 +266,7 @@ def sink_splits(graph: Graph) -> Graph:
         return pieces(e.inputs[0], e.metadata["sizes"])
 
     def pieces(x: Atom, sizes: tuple[int, ...]) -> list[Atom]:
-        if type(x) in SCALARS or not x.shape or x.shape[-1] == 1:
+        if type(x) in SCALARS or not x.shape or (x.shape[-1] == 1 and sum(sizes) != 1):  # it is broadcast
             return [x] * len(sizes)
         source = made.get(x)
         if source is None or not _sinks(source, uses):
