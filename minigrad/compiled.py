@@ -6,6 +6,7 @@ Imports `codegen`, `ir`, `tracing` and the floors below.
 from collections import OrderedDict
 from collections.abc import Callable, Container
 from dataclasses import dataclass
+from types import CellType
 from typing import Any, Protocol
 
 import numpy as np
@@ -50,6 +51,7 @@ class Steps(Protocol):
 _programs: OrderedDict[Any, list[Program]] = OrderedDict()
 _refused: dict[Any, str] = {}
 REMEMBERED = 8  # programs for one function and one set of types
+EMPTY = CellType()  # a variable that is not assigned yet
 KEYS = 256  # functions and sets of types, the longest unused of which are forgotten
 
 
@@ -69,7 +71,7 @@ def find(steps: Steps, afresh: bool = True) -> Call:
         TraceError: with the reason, if the cell cannot be compiled, or, unless `afresh`, could not be compiled before.
     """
     types = _types(steps)
-    key = _code(steps.cell) or type(steps.cell), types, steps.alive is None
+    key = _codes(steps.cell), types, steps.alive is None
     if key in _refused and not afresh:
         raise TraceError(_refused[key])
     known = _programs.setdefault(key, [])
@@ -155,6 +157,13 @@ def _make(steps: Steps, inputs: int, free: frozenset[Spot]) -> tuple[Program, di
 def _code(cell: Any) -> Any:
     """The code of a function or method."""
     return getattr(getattr(cell, "__func__", cell), "__code__", None)
+
+
+def _codes(cell: Any) -> tuple[Any, ...]:
+    """What a cell is known by: its code, and that of the functions which it closes over."""
+    cells = getattr(getattr(cell, "__func__", cell), "__closure__", None) or ()
+    closed = [c.cell_contents for c in cells if c != EMPTY]
+    return (_code(cell) or type(cell), *(_code(f) or type(f) for f in closed if callable(f)))
 
 
 def _names(cell: Any) -> dict[int, str]:

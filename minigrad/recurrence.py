@@ -172,7 +172,9 @@ class Steps:
         self.began = now()
         self.traces: list[ScanTrace] = []
         if any([not x.ndim for x in self.xs]):
-            raise ScanError("scan: a leaf of xs has no axis; the first one is the time, which xs [T, ...] is cut along.")
+            raise ScanError(
+                "scan: a leaf of xs has no axis; the first one is the time, which xs [T, ...] is cut along."
+            )
         if len(self.xs) > 1 and len({len(x) for x in self.xs}) > 1:
             names = paths(self.xs_structure, "xs")
             sizes = ", ".join(f"{name} {show(x)}" for name, x in zip(names, self.xs, strict=True))
@@ -326,7 +328,9 @@ def _length(said: Any, of_xs: int | None) -> int:
     if said is not None and (not isinstance(said, (int, np.integer)) or isinstance(said, bool) or said < 0):
         raise ScanError(f"scan: length is a number of steps from 0 on, not {said!r}.")
     if said is None and of_xs is None:
-        raise ScanError("scan: xs holds no Tensor [T, ...] whose first axis would say how many steps there are. Say length=T.")
+        raise ScanError(
+            "scan: xs holds no Tensor [T, ...] whose first axis would say how many steps there are. Say length=T."
+        )
     if said is not None and of_xs is not None and said != of_xs:
         raise ScanError(f"scan: length is {said}, and xs have {of_xs} steps. Leave length out, or cut xs.")
     return int(of_xs if said is None else said)

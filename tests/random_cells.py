@@ -348,7 +348,9 @@ class Drawing:
         """An array that the step makes itself, beside a value."""
         if v := self.value(least=1):
             sizes = ", ".join(map(str, v.inner))
-            text = self.pick(["xp.ones(({0}.shape[0], {1}))", "xp.full(({0}.shape[0], {1}), 0.3)", "xp.zeros_like({0})"])
+            text = self.pick(
+                ["xp.ones(({0}.shape[0], {1}))", "xp.full(({0}.shape[0], {1}), 0.3)", "xp.zeros_like({0})"]
+            )
             self.put(f"{v.name} * 0.8 - xp.astype({text.format(v.name, sizes)}, 'float')", v.inner)
 
     def nested(self) -> None:

@@ -139,6 +139,24 @@ def outcome(cell, seed, batch, steps, dtype, road, **options):
     }, scan.compiled
 
 
+def by_torch(cell, seed, batch, steps, dtype, lengths=None, reverse=False, checkpoint=None):
+    """Values and gradients as PyTorch has them."""
+    import torch_xp
+
+    def nest(template, vs):
+        return lambda leaves: eval(
+            template.format(*(v.name for v in vs)), dict(zip((v.name for v in vs), leaves, strict=True))
+        )
+
+    def cotangents(outs):
+        rng = np.random.default_rng(seed + 1)
+        return [rng.normal(size=tuple(out.shape)).astype(dtype) if out.is_floating_point() else None for out in outs]
+
+    nests = nest(cell.nests[0], cell.carry), nest(cell.nests[1], cell.xs)
+    given = arrays(cell, seed, batch, steps, dtype)
+    return torch_xp.outcome(lambda xp, ws: function(cell, xp, ws), nests, *given, lengths, reverse, dtype, cotangents)
+
+
 def differs(ours, theirs, tolerance, kinds=("value", "gradient", "norm", "requires_grad")):
     """Where two outcomes differ, in a word; empty if nowhere."""
     for kind in kinds:

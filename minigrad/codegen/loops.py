@@ -83,7 +83,9 @@ class LoopWriter:
         index, table = s.operands
         row = f"row_number({self.element(self.plan.places[index])}, {self.out.size(table.shape[0])})"
         inner = range(len(self.loop.shape) - len(table.shape) + 1, len(self.loop.shape))
-        steps = [(table.strides[1 + i], self.letters[self.axes.index(a)]) for i, a in enumerate(inner) if a in self.axes]
+        steps = [
+            (table.strides[1 + i], self.letters[self.axes.index(a)]) for i, a in enumerate(inner) if a in self.axes
+        ]
         return self.out.row(table, self.out.total((table.strides[0], row), *steps))
 
     def operand(self, a: Any, s: Statement, as_it_is: bool = False) -> str:

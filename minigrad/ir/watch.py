@@ -121,7 +121,9 @@ class _Walk:
         except ValueError:  # not assigned yet
             return []
         _refuse_clock(name, value)
-        self.held.append((f"the variable {name}", lambda: cell.cell_contents, lambda old: setattr(cell, "cell_contents", old)))
+        self.held.append(
+            (f"the variable {name}", lambda: cell.cell_contents, lambda old: setattr(cell, "cell_contents", old))
+        )
         return [(f"the variable {name}", value)]
 
     def _instance(self, name: str, thing: Any) -> list[tuple[str, Any]]:
@@ -140,7 +142,9 @@ class _Walk:
                 if isinstance(value, FunctionType):
                     inside += [(f"{base.__name__}.{key}", value)] if name == "the cell" else []
                 elif not callable(value) and not hasattr(value, "__get__"):
-                    self.held.append((f"{base.__name__}.{key}", partial(getattr, base, key), partial(setattr, base, key)))
+                    self.held.append(
+                        (f"{base.__name__}.{key}", partial(getattr, base, key), partial(setattr, base, key))
+                    )
                     inside.append((f"{base.__name__}.{key}", value))
         return inside
 
@@ -211,8 +215,12 @@ def _package(thing: Any) -> str:
 
 def _refuse_clock(name: str, value: Any) -> None:
     """Raise TraceError for a module whose functions answer differently each time, and for what is taken from it."""
-    source = value.__name__ if isinstance(value, ModuleType) else getattr(value, "__module__", None)
-    if source in CLOCKS and (isinstance(value, (ModuleType, type)) or callable(value)):
+    if isinstance(value, ModuleType):
+        sources = {value.__name__}
+    else:  # a function, or a method with what it is bound to
+        owner = getattr(value, "__self__", None)
+        sources = {getattr(value, "__module__", None), getattr(owner, "__module__", None)} if callable(value) else set()
+    if not CLOCKS.isdisjoint(sources) or value is np.random.default_rng:
         raise TraceError(f"it uses {name}, whose answer would be the same at each step")
 
 
