@@ -55,7 +55,7 @@ def show(
     from minigrad.config import cell_options
 
     cell = mg.nn.Recurrent(model, input_size, hidden, **cell_options(model, chosen)).cells[0]
-    steps = recurrence.Steps(cell.step, cell.initial_carry(batch), mg.zeros((1, batch, input_size)), None, False)
+    steps = recurrence.Steps(cell.step, cell.initial_carry(batch), mg.zeros((1, batch, input_size)), None, None, False)
     sizes = f"B = {batch} rows, D = {input_size} inputs, H = {hidden} units"
     _show_scan(model, f"One step of {model}: {sizes}.", steps, part)
 
