@@ -82,8 +82,8 @@ def plugins(as_json: bool, load_them: bool) -> int:
 
 def _known(entry: registry.Entry) -> tuple[str, str]:
     """What metadata alone says of a plugin: state and reason."""
-    if not registry.NAME.fullmatch(entry.name):
-        return "broken", "a name is made of letters, digits, '.', '_' and '-'"
+    if entry.fault:
+        return "broken", entry.fault
     among = ("cells", "models") if entry.kind in ("cells", "models") else (entry.kind,)
     others = [e for kind in among for e in registry.entries(kind) if e.name == entry.name and e != entry]
     if others:
