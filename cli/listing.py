@@ -1,10 +1,9 @@
 """`minigrad models | tasks | plugins`: what is installed, read from metadata alone."""
 
-import json
-
 import click
 
 from minigrad import registry
+from minigrad_cli.output import echo, echo_json
 
 JSON = click.option("--json", "as_json", is_flag=True, help="One JSON array on stdout.")
 
@@ -13,14 +12,14 @@ def _table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
     """Columns as wide as they need; plain text, so that it can be cut and grepped."""
     widths = [max(len(row[i]) for row in [header, *rows]) for i in range(len(header))]
     for row in [header, *rows]:
-        click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+        echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
 def _list(kinds: tuple[str, ...], as_json: bool) -> None:
     found = sorted((e for kind in kinds for e in registry.entries(kind)), key=lambda e: e.name)
     if as_json:
         rows = [{"name": e.name, "kind": e.kind, "distribution": e.distribution, "version": e.version} for e in found]
-        click.echo(json.dumps(rows))
+        echo_json(rows)
         return
     _table(("name", "from"), [(e.name, f"{e.distribution} {e.version}") for e in found])
 
@@ -74,7 +73,7 @@ def plugins(as_json: bool, load_them: bool) -> int:
             rows.append((entry.name, kind, entry.distribution, entry.version, api, state, reason))
     header = ("name", "kind", "distribution", "version", "api", "state", "reason")
     if as_json:
-        click.echo(json.dumps([dict(zip(header, row, strict=True)) for row in rows]))
+        echo_json([dict(zip(header, row, strict=True)) for row in rows])
     else:
         _table(header, rows)
     return 4 if broken else 0

@@ -3,13 +3,17 @@
 Nothing heavy is imported here: `minigrad --help` must be quick, so each command's module is loaded when it is called.
 """
 
+import errno
 import importlib
 import os
 import sys
 import traceback
+from contextlib import suppress
 from typing import Any
 
 import click
+
+from minigrad_cli.output import echo
 
 # One BLAS thread: at these sizes a second one gains nothing and spins on the core that others need.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -119,16 +123,27 @@ def run(args: list[str]) -> int:
     except (click.Abort, KeyboardInterrupt):
         return _say("interrupted.", 130)
     except BrokenPipeError:
-        # Whoever read our output has gone; what is still buffered must not raise again at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _let_go_of_output()
         return 1
     except MemoryError as error:
         return _say(f"out of memory: {error}. Make --hidden, --batch or --length smaller.", 1)
     except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
-        return _blamed(error, f"{where}{error.strerror or error}.", 1)
+        where = f"{error.filename}: " if error.filename else "the output: " if _let_go_of_output() else ""
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        remedy = " Make room there. What was written before is whole, and a run goes on with --resume." if full else ""
+        return _blamed(error, f"{where}{error.strerror or error}.{remedy}", 1)
     except Exception as error:
         return _blamed(error, f"{type(error).__name__}: {error}", 1)
+
+
+def _let_go_of_output() -> bool:
+    """Whether stdout can no longer be written; then what is still buffered must not raise again at exit."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return True
+    return False
 
 
 def _blamed(error: Exception, message: str, code: int) -> int:
@@ -149,7 +164,8 @@ def _blamed(error: Exception, message: str, code: int) -> int:
 
 
 def _say(message: str, code: int) -> int:
-    click.echo(f"minigrad: {message}", err=True)
+    with suppress(OSError):  # stderr may be full too: the exit code still tells
+        echo(f"minigrad: {message}", err=True)
     return code
 
 

@@ -9,6 +9,7 @@ from string import Template
 import click
 
 from minigrad.errors import UsageError
+from minigrad_cli.output import echo
 
 USES = {
     "cell": "minigrad train {name} --task copy",
@@ -76,6 +77,4 @@ def new(name: str, kind: str, out: str | None) -> None:
             raise UsageError(
                 f"cannot write {folder / path}: {error.strerror}. Name another folder with --out."
             ) from None
-    click.echo(
-        f"{folder} is written. Now:\n\n    pip install -e '{folder}[test]' && pytest {folder}\n    {values['use']}"
-    )
+    echo(f"{folder} is written. Now:\n\n    pip install -e '{folder}[test]' && pytest {folder}\n    {values['use']}")

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from minigrad_cli.output import echo, echo_json
 from minigrad_cli.words import percent
 
 
@@ -22,10 +23,10 @@ def runs(folder: str, as_json: bool) -> None:
     found = sorted(Path(folder).rglob("config.toml"), key=lambda path: path.stat().st_mtime)
     rows = [row for path in found if (row := _read(path.parent)) is not None]
     if as_json:
-        click.echo(json.dumps(rows))
+        echo_json(rows)
         return
     if not rows:
-        click.echo(f"no runs in {folder}; minigrad train makes one", err=True)
+        echo(f"no runs in {folder}; minigrad train makes one", err=True)
         return
     lines = [("run", "model", "task", "steps", "loss", "accuracy")]
     for r in rows:
@@ -33,7 +34,7 @@ def runs(folder: str, as_json: bool) -> None:
         lines.append((r["run"], r["model"], r["task"], str(r["steps"]), loss, percent(r["accuracy"])))
     widths = [max(len(line[i]) for line in lines) for i in range(6)]
     for line in lines:
-        click.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+        echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
 
 
 def _read(folder: Path) -> dict[str, Any] | None:

@@ -255,10 +255,9 @@ def resolve(
     sources = ((file_name, from_file), ("--set", settings or {}), ("options", given))
     for source, keys in sources:
         resolver.add(source, keys)
-    task_class = registry.load("tasks", str(names["task"]))
-    made = make_task(task_class, resolver.resolved())
     if not advised:
         return resolver.resolved()
+    made = make_task(registry.load("tasks", str(names["task"])), resolver.resolved())
     if getattr(made, "solved", None) is None:
         resolver.suggest({"steps": UNSOLVABLE_STEPS})
     resolver.suggest(getattr(made, "suggests", {}))

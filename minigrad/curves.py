@@ -39,14 +39,22 @@ def scan_names(model: nn.Module, scans: list[ScanTrace]) -> list[list[str]]:
 def time_grad_norm(model: nn.Module, scans: list[ScanTrace]) -> dict[str, list[float]]:
     """For each carry leaf the norm over batch and units of dL/d carry_t, one figure a time step.
 
-    Where the model ran window by window, as with tbptt, the windows stand one after the other.
+    Where the model ran window by window, as with tbptt, the windows stand one after the other. A leaf that no backward
+    came by is absent.
     """
     names = scan_names(model, scans)
     found: dict[str, list[float]] = {}
     for i, scan in enumerate(scans):
         for name, norms in zip(names[i % len(names)], scan.carry_grad_norm, strict=True):
-            found.setdefault(name, []).extend(short(x) for x in np.sqrt(np.square(norms).sum(axis=1)))
-    return found
+            found.setdefault(name, []).extend(short(x) for x in _over_rows(norms))
+    return {name: norms for name, norms in found.items() if not np.isnan(norms).all()}
+
+
+def _over_rows(norms: Any) -> Any:
+    """[T, B] -> [T], each divided by the largest before it is squared: no square vanishes, and none is infinite."""
+    largest = norms.max(axis=1, keepdims=True)
+    scale = np.where((largest > 0) & np.isfinite(largest), largest, 1.0)
+    return scale[:, 0] * np.sqrt(np.square(norms / scale).sum(axis=1))
 
 
 def roots(names: Iterable[str], square_sums: Any) -> dict[str, float]:
@@ -55,8 +63,8 @@ def roots(names: Iterable[str], square_sums: Any) -> dict[str, float]:
 
 
 def update_ratio(moved: dict[str, float], sizes: dict[str, float]) -> dict[str, float]:
-    """How long the last step was against the weight that it moved: ‖Δw‖ / ‖w‖ by name."""
-    return {name: short(moved[name] / sizes[name]) if sizes[name] else 0.0 for name in moved}
+    """How long the last step was against the weight that it moved: ‖Δw‖ / ‖w‖ by name; nothing for a weight of 0."""
+    return {name: short(moved[name] / sizes[name]) for name in moved if sizes[name]}
 
 
 def inside(model: nn.Module, xs: Any) -> dict[str, Any]:
