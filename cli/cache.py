@@ -17,7 +17,7 @@ def cache() -> None:
     """
 
 
-@cache.command()
+@cache.command(short_help="Delete all compiled kernels.")
 def clear() -> None:
     """Delete all compiled kernels; they are made again when needed.
 
@@ -43,4 +43,4 @@ def path() -> None:
     """
     from minigrad.files import cache_folder
 
-    echo(cache_folder() / "kernels")
+    echo(cache_folder() / "kernels", as_it_is=True)

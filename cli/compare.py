@@ -8,7 +8,7 @@ import click
 
 from minigrad.errors import DivergedError, UsageError
 from minigrad_cli.options import completes, given_options, run_options
-from minigrad_cli.output import echo, echo_json
+from minigrad_cli.output import echo, echo_json, table
 from minigrad_cli.words import clock, percent
 
 
@@ -131,10 +131,7 @@ def _table(rows: list[dict[str, Any]], folder: Path) -> None:
          "" if r["loss"] is None else f"{r['loss']:.4f}", f"{r['baseline']:.4f}", percent(r["accuracy"]))
         for r in rows
     ]  # fmt: skip
-    widths = [max(len(line[i]) for line in [header, *lines]) for i in range(len(header))]
-    for line in [header, *lines]:
-        cells = [c.ljust(w) if i in (0, 2) else c.rjust(w) for i, (c, w) in enumerate(zip(line, widths, strict=True))]
-        echo("  ".join(cells).rstrip())
+    table(header, lines, right=(1, 3, 4, 5, 6, 7))
     for r in rows:
         if "reason" in r:
             echo(f"{r['model']}: {r['reason']}")

@@ -93,6 +93,6 @@ def _print(run: Any, result: dict[str, Any]) -> None:
     if "beam" in result:
         echo(f"beam {result['beam']:<3}  {percent(result['beam_accuracy'])}")
     for example in result.get("examples", ()):
-        echo("\n" + "\n".join(answers.lines(example)))
+        echo("\n" + "\n".join(answers.lines(example)), as_it_is=True)
     if "sample" in result:
-        echo(f"\n{result['sample']}")
+        echo(f"\n{result['sample']}", as_it_is=True)

@@ -45,7 +45,7 @@ def explain(lesson: str | None, at_once: bool) -> None:
             echo()
             if waits:
                 click.prompt("Enter goes on", default="", show_default=False, prompt_suffix=" ", err=True)
-        echo(fit(page, min(shutil.get_terminal_size((80, 24)).columns, 100)))
+        echo(fit(page, min(shutil.get_terminal_size((80, 24)).columns, 100)), as_it_is=True)
 
 
 def fit(page: str, width: int) -> str:

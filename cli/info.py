@@ -28,7 +28,9 @@ def info(as_json: bool) -> None:
         "minigrad": __version__,
         "python": platform.python_version(),
         **{name: version(name) for name in ("numpy", "numba", "click", "rich", "safetensors")},
-        "platform": platform.platform(),
+        "platform": " ".join(
+            filter(None, (platform.system(), platform.release(), platform.machine(), *platform.libc_ver()))
+        ),
         "cores": os.cpu_count(),
         "threads": threads.count(),
         "BLAS threads": os.environ["OPENBLAS_NUM_THREADS"],

@@ -3,16 +3,9 @@
 import click
 
 from minigrad import registry
-from minigrad_cli.output import echo, echo_json
+from minigrad_cli.output import echo_json, table
 
 JSON = click.option("--json", "as_json", is_flag=True, help="One JSON array on stdout.")
-
-
-def _table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
-    """Columns as wide as they need; plain text, so that it can be cut and grepped."""
-    widths = [max(len(row[i]) for row in [header, *rows]) for i in range(len(header))]
-    for row in [header, *rows]:
-        echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
 def _list(kinds: tuple[str, ...], as_json: bool) -> None:
@@ -21,7 +14,7 @@ def _list(kinds: tuple[str, ...], as_json: bool) -> None:
         rows = [{"name": e.name, "kind": e.kind, "distribution": e.distribution, "version": e.version} for e in found]
         echo_json(rows)
         return
-    _table(("name", "from"), [(e.name, f"{e.distribution} {e.version}") for e in found])
+    table(("name", "from"), [(e.name, f"{e.distribution} {e.version}") for e in found])
 
 
 @click.command()
@@ -75,7 +68,7 @@ def plugins(as_json: bool, load_them: bool) -> int:
     if as_json:
         echo_json([dict(zip(header, row, strict=True)) for row in rows])
     else:
-        _table(header, rows)
+        table(header, rows)
     return 4 if broken else 0
 
 

@@ -13,11 +13,12 @@ from typing import Any
 
 import click
 
-from minigrad_cli.output import echo
+from minigrad_cli.output import LEAST, Formatter, echo, width
 
 # One BLAS thread: at these sizes a second one gains nothing and spins on the core that others need.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
+MOST = 100  # columns of a page of help
 COMMANDS = {
     "train": ("train", "Train a model on a task; show loss and gradient norms; save a run."),
     "compare": ("compare", "Train several models on one task, side by side."),
@@ -83,7 +84,7 @@ def version() -> str:
     return __version__
 
 
-@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(version(), message="minigrad %(version)s")
 def cli() -> None:
     """Recurrent networks that are learned, and seen learning.
@@ -111,7 +112,9 @@ def run(args: list[str]) -> int:
     from minigrad.errors import MinigradError
 
     try:
-        result = cli.main(args, prog_name="minigrad", standalone_mode=False)
+        click.Context.formatter_class = Formatter  # of plugins' commands too
+        columns = max(min(width() or 80, MOST), LEAST) - 2
+        result = cli.main(args, prog_name="minigrad", standalone_mode=False, terminal_width=columns)
         sys.stdout.flush()
         return result if isinstance(result, int) else 0
     except click.exceptions.Exit as error:

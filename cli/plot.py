@@ -70,12 +70,12 @@ def _show(stories: list[Any]) -> None:
             lines, (low, high) = heat([norms for _, norms in rows], width - 8, 8)
             echo(f"\n‖dL/d {name}_t‖ of {story.name}: {low:.1e} ' ' to {high:.1e} '█'; time to the right")
             for i, line in enumerate(lines):
-                echo(f"{rows[picked(len(rows), 8)[i]][0]:>7} {line}".rstrip())
+                echo(f"{rows[picked(len(rows), 8)[i]][0]:>7} {line}".rstrip(), as_it_is=True)
             curves.setdefault(mark, rows[-1][1])
     if len(curves) == 1:
         (values,) = curves.values()
         echo("\nthe same at the last training step, log scale")
-        echo("\n".join(line.rstrip() for line in log_columns(values, width, 6)))
+        echo("\n".join(line.rstrip() for line in log_columns(values, width, 6)), as_it_is=True)
     elif curves:
         echo("\nall of them at their last training step, log scale")
-        echo("\n".join(overlay(curves, width, 10)))
+        echo("\n".join(overlay(curves, width, 10)), as_it_is=True)

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from minigrad_cli.output import echo, echo_json
+from minigrad_cli.output import echo, echo_json, table
 from minigrad_cli.words import percent
 
 
@@ -28,13 +28,11 @@ def runs(folder: str, as_json: bool) -> None:
     if not rows:
         echo(f"no runs in {folder}; minigrad train makes one", err=True)
         return
-    lines = [("run", "model", "task", "steps", "loss", "accuracy")]
+    lines = []
     for r in rows:
         loss = "" if r["loss"] is None else f"{r['loss']:.4f}"
         lines.append((r["run"], r["model"], r["task"], str(r["steps"]), loss, percent(r["accuracy"])))
-    widths = [max(len(line[i]) for line in lines) for i in range(6)]
-    for line in lines:
-        echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+    table(("run", "model", "task", "steps", "loss", "accuracy"), lines)
 
 
 def _read(folder: Path) -> dict[str, Any] | None:

@@ -125,12 +125,12 @@ def _show_scan(name: str, title: str, steps: Any, part: str | None) -> None:
         echo(f"\nWhat runs when, once products are joined and splits moved to them:\n\n{_parts(compiled.find(steps))}")
     elif part == "source":
         program = compiled.find(steps).program
-        echo(f"{program.text}\n\n# What runs around the two, for these sizes:\n\n{program.host}")
+        echo(f"{program.text}\n\n# What runs around the two, for these sizes:\n\n{program.host}", as_it_is=True)
     elif part == "cuda":
         from minigrad.codegen.cuda import module_text
 
         program = compiled.find(steps).program
-        echo(module_text(program.forward, program.backward)[0])
+        echo(module_text(program.forward, program.backward)[0], as_it_is=True)
     else:
         _show_backward(name, compiled.find(steps).program)
 
@@ -144,9 +144,9 @@ def _draw(name: str, steps: Any, graph: Any, lines: list[str]) -> None:
     carry, xs = ([v.name for v in some] for some in (graph.inputs[:n], graph.inputs[n : n + m]))
     x, y = short(xs, "x"), short(graph.results[n:], "y")
     echo("\nrolled up: the same step, T times\n")
-    echo("\n".join(rolled(lines, x, carry, graph.results[:n], y, width)))
+    echo("\n".join(rolled(lines, x, carry, graph.results[:n], y, width)), as_it_is=True)
     echo("\nlaid out; gradients run right to left\n")
-    echo("\n".join(unrolled(name, x, carry, y, width)))
+    echo("\n".join(unrolled(name, x, carry, y, width)), as_it_is=True)
 
 
 def _parts(call: Any) -> str:

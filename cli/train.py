@@ -111,7 +111,7 @@ def _fork(run: str, config: dict[str, Any], changes: dict[str, Any], out: str | 
 def _print_config(config: dict[str, Any], as_json: bool) -> None:
     import tomli_w
 
-    echo(json.dumps(config) if as_json else tomli_w.dumps(config), nl=as_json)
+    echo(json.dumps(config) if as_json else tomli_w.dumps(config), nl=as_json, as_it_is=True)
 
 
 def _train(config: dict[str, Any], *, resume: str | None, out: str | None, progress: str, as_json: bool) -> int:

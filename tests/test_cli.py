@@ -233,7 +233,7 @@ def test_show_draws_a_recurrence_rolled_up_and_laid_out(
         rolled, laid_out = drawn.split("laid out")
         assert "× T" in rolled
         assert re.search(r"^h, c ─▶ └─+┘ ─▶ h', c'$", rolled, re.M)
-        assert max(map(len, drawn.splitlines())) <= max(width, 46)
+        assert max(map(len, [*equations.splitlines(), *drawn.splitlines()])) <= width
         assert laid_out.count("[lstm]") == {40: 1, 80: 3, 160: 3}[width]
 
 
@@ -297,6 +297,53 @@ def test_every_help_has_an_example_and_fits_a_terminal(words, capsys, monkeypatc
     lines = capsys.readouterr().out.splitlines()
     assert max(map(len, lines)) <= 80
     assert any("minigrad " + " ".join(words) in line for line in lines if not line.startswith("Usage"))
+
+
+WORD = r"[^\s/|-]+"  # a path, a list of choices and a word with hyphens may be cut
+
+
+def words_of(line: str, columns: int, capsys, monkeypatch) -> list[str]:
+    """The words that a command prints in a terminal of so many columns, none of which has a longer line."""
+    monkeypatch.setenv("COLUMNS", str(columns))
+    run(line.split())
+    captured = capsys.readouterr()
+    assert max(map(len, (captured.out + captured.err).splitlines())) <= columns
+    return re.findall(WORD, captured.out + captured.err)
+
+
+@pytest.mark.parametrize("words", commands(), ids=" ".join)
+def test_a_page_of_help_has_the_same_words_in_forty_columns(words, capsys, monkeypatch) -> None:
+    narrow, wide = (words_of(" ".join([*words, "--help"]), n, capsys, monkeypatch) for n in (40, 100))
+    assert narrow == wide
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "plugins",
+        "info",
+        "tasks",
+        "models",
+        "explain",
+        "show lstm --equations",
+        "show gru --graph",
+        "trian",
+        "train lstm --task cpoy",
+    ],
+)
+def test_forty_columns_break_no_word(line: str, capsys, monkeypatch) -> None:
+    narrow = words_of(line, 40, capsys, monkeypatch)
+    monkeypatch.delenv("COLUMNS")
+    run(line.split())
+    captured = capsys.readouterr()
+    wide = re.findall(WORD, captured.out + captured.err)
+    assert [w for w in narrow if not w.isdigit()] == [w for w in wide if not w.isdigit()]
+
+
+@pytest.mark.parametrize("progress", ["lines", "none"])
+def test_a_run_is_told_in_forty_columns(in_folder: Path, progress: str, capsys, monkeypatch) -> None:
+    line = f"train lstm --task copy --steps 2 --hidden 6 --batch 4 --length 3 --out r --progress {progress}"
+    assert {"loss", "(baseline", "accuracy"} <= set(words_of(line, 40, capsys, monkeypatch))
 
 
 @pytest.mark.parametrize(
