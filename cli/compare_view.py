@@ -64,6 +64,6 @@ class CompareView:
                 curves[mark] = next(iter(norms.values()))
         if curves:
             yield Text("")
-            yield Text("‖dL/dh_t‖ over the time steps t, log scale", style="bold", no_wrap=True)
+            yield Text("‖dL/dh_t‖ over the time steps t, log scale", style="bold", no_wrap=True, overflow="ellipsis")
             for line in overlay(curves, width, 10):
                 yield Text(line, no_wrap=True)
