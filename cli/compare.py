@@ -1,5 +1,6 @@
 """`minigrad compare`: several models on the same data, side by side."""
 
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -41,7 +42,7 @@ def compare(
     from minigrad_cli.progress import choose
     from minigrad_cli.train import EXIT_INTERRUPTED
 
-    if out is not None and any((Path(out) / model).exists() for model in models):
+    if out is not None and any(os.path.exists(Path(out) / model) for model in models):
         raise UsageError(f"{out} holds a run already. Name another folder with --out.")
     if len(set(models)) < len(models):
         raise UsageError(f"compare: each model once, not {' '.join(models)}.")

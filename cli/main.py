@@ -6,6 +6,7 @@ Nothing heavy is imported here: `minigrad --help` must be quick, so each command
 import errno
 import importlib
 import os
+import shutil
 import sys
 import traceback
 from contextlib import suppress
@@ -13,7 +14,7 @@ from typing import Any
 
 import click
 
-from minigrad_cli.output import LEAST, Formatter, echo, width
+from minigrad_cli.output import LEAST, Formatter, echo
 
 # One BLAS thread: at these sizes a second one gains nothing and spins on the core that others need.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -113,7 +114,7 @@ def run(args: list[str]) -> int:
 
     try:
         click.Context.formatter_class = Formatter  # of plugins' commands too
-        columns = max(min(width() or 80, MOST), LEAST) - 2
+        columns = max(min(shutil.get_terminal_size().columns, MOST), LEAST) - 2
         result = cli.main(args, prog_name="minigrad", standalone_mode=False, terminal_width=columns)
         sys.stdout.flush()
         return result if isinstance(result, int) else 0
@@ -131,7 +132,8 @@ def run(args: list[str]) -> int:
     except MemoryError as error:
         return _say(f"out of memory: {error}. Make --hidden, --batch or --length smaller.", 1)
     except OSError as error:
-        where = f"{error.filename}: " if error.filename else "the output: " if _let_go_of_output() else ""
+        _let_go_of_output()
+        where = f"{error.filename}: " if error.filename else ""
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         remedy = " Make room there. What was written before is whole, and a run goes on with --resume." if full else ""
         return _blamed(error, f"{where}{error.strerror or error}.{remedy}", 1)
@@ -139,14 +141,12 @@ def run(args: list[str]) -> int:
         return _blamed(error, f"{type(error).__name__}: {error}", 1)
 
 
-def _let_go_of_output() -> bool:
-    """Whether stdout can no longer be written; then what is still buffered must not raise again at exit."""
+def _let_go_of_output() -> None:
+    """Where stdout can no longer be written, what is still buffered must not raise again at exit."""
     try:
         sys.stdout.flush()
     except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return True
-    return False
 
 
 def _blamed(error: Exception, message: str, code: int) -> int:

@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import sys
 import textwrap
 from collections.abc import Sequence
 from typing import Any
@@ -13,7 +14,7 @@ import click
 UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 TWO_COLUMNS = 60  # of a page of help
-LEAST = 20  # columns that are made use of, however few there are
+LEAST, PLAIN = 20, 80  # columns that are made use of, however few there are, and from which on a pipe is a pipe
 
 
 def safe(text: str) -> str:
@@ -21,10 +22,13 @@ def safe(text: str) -> str:
     return UNSAFE.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
-def width() -> int:
-    """Columns of the terminal, or what `COLUMNS` says; 0 in a pipe, where lines are as long as they are."""
+def width(err: bool) -> int:
+    """Columns that lines on stdout, or stderr, are folded to; 0 where they stay as long as they are: in a pipe, unless
+    `COLUMNS` speaks of a terminal behind it that is narrow. Of 80 it speaks wherever a parent has loaded readline.
+    """
     columns = shutil.get_terminal_size((0, 0)).columns
-    return max(columns, LEAST) if columns else 0
+    is_terminal = (sys.stderr if err else sys.stdout).isatty()
+    return max(columns, LEAST) if columns and (is_terminal or columns < PLAIN) else 0
 
 
 def fold(line: str, columns: int) -> str:
@@ -42,10 +46,19 @@ def fold(line: str, columns: int) -> str:
 
 def echo(text: object = "", *, err: bool = False, nl: bool = True, as_it_is: bool = False) -> None:
     """Write text to stdout, or to stderr, folded to the terminal; code, pictures and samples go `as_it_is`."""
-    out, columns = safe(str(text)), 0 if as_it_is else width()
+    out, columns = safe(str(text)), 0 if as_it_is else width(err)
     if columns:
         out = "\n".join(fold(line, columns) if len(line) > columns else line for line in out.split("\n"))
-    click.echo(out, err=err, nl=nl)
+    _write(out, err, nl)
+
+
+def _write(text: str, err: bool, nl: bool) -> None:
+    try:
+        click.echo(text, err=err, nl=nl)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, "stderr" if err else "stdout") from None
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> None:
@@ -68,7 +81,7 @@ def echo_json(value: Any) -> None:
             return [strict(inner) for inner in x]
         return None if isinstance(x, float) and not isfinite(x) else x
 
-    click.echo(json.dumps(strict(value), allow_nan=False))
+    _write(json.dumps(strict(value), allow_nan=False), err=False, nl=True)
 
 
 class Formatter(click.HelpFormatter):

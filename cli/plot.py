@@ -26,8 +26,8 @@ def plot(run_folder: str, out: str | None) -> None:
     from minigrad_cli.report import Story, html, picture
 
     folder = Path(run_folder)
-    inside = sorted(p.parent for p in folder.glob("*/config.toml")) if folder.is_dir() else []
-    folders = inside if inside and not (folder / "config.toml").exists() else [folder]
+    inside = sorted(p.parent for p in folder.glob("*/config.toml")) if run_folder and folder.is_dir() else []
+    folders = inside if inside and not (folder / "config.toml").exists() else [run_folder]
     stories = [Story(one) for one in folders]
     if not any(story.records for story in stories):
         raise UsageError(f"{run_folder} has no records yet.")

@@ -324,7 +324,7 @@ def _foreign(folder: str | Path, error: Exception) -> WeightsError:
     """What to say of a checkpoint that does not fit its run."""
     why = str(error) if isinstance(error, WeightsError) else f"{type(error).__name__}: {error}"
     return WeightsError(
-        f"{Path(folder) / checkpoint.CHECKPOINT} does not belong to the {checkpoint.CONFIG} beside it: {why} "
+        f"{Path(folder) / checkpoint.CHECKPOINT} does not belong to the {checkpoint.CONFIG} beside it: {why}\n"
         "Put the file back that this run wrote."
     )
 
