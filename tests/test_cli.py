@@ -628,3 +628,37 @@ def test_bench_measures_ours_and_says_where_no_peer_is(capsys: pytest.CaptureFix
     assert row["minigrad"] > 0
     assert run(["bench", "--shape", "1,2,x,4"]) == 2
     assert "--shape takes T,B,D,H" in capsys.readouterr().err
+
+
+def test_no_text_of_a_plugin_steers_the_terminal(tmp_path: Path) -> None:
+    (tmp_path / "fixture_loud.py").write_text(
+        "raise RuntimeError('\\x1b]0;owned\\x07 \\x9b31m \\u202e \\r \\x1b[2J')\n"
+    )
+    for name, points in (
+        ("good", "[minigrad.cells]\nfine = fixture_loud:Cell\nnot a point\n"),
+        (
+            "loud",
+            "[minigrad.cells]\n\x1b[31mred = fixture_loud:Cell\nlone = \x1b[2J\n[minigrad.commands]\n\x1b[1mcmd = fixture_loud:x\n",
+        ),
+    ):
+        info = tmp_path / f"{name}-0.1.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 0.1\x1b[5m\n")
+        (info / "entry_points.txt").write_text(points)
+    env = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    for line in ("plugins", "plugins --json", "plugins --load", "models", "models --json", "--help", "check fine",
+                 "train fine --task copy", "train \x1b[31mred --task copy", "show \x1b[31mred", "\x1b[31mred"):  # fmt: skip
+        done = minigrad(*line.split(" "), env=env)
+        out = done.stdout + done.stderr
+        assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e]", out), (line, out)
+        assert "Traceback" not in out
+        assert "defect of minigrad" not in out
+        assert done.returncode == {"plugins": 0, "plugins --json": 0, "models": 0, "models --json": 0, "--help": 0,
+                                   "plugins --load": 4, "check fine": 4, "train fine --task copy": 4,
+                                   "\x1b[31mred": 2}.get(line, 4), (line, out)  # fmt: skip
+    rows = {r["name"]: r for r in json.loads(minigrad("plugins", "--json", env=env).stdout)}
+    assert [rows[name]["state"] for name in ("fine", "not a point", "\x1b[31mred", "lone")] == [
+        "listed",
+        *["broken"] * 3,
+    ]
+    assert r"\x1b[31mred" in minigrad("plugins", env=env).stdout
