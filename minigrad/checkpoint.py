@@ -135,13 +135,21 @@ def read(run: str | Path) -> tuple[dict[str, Array], dict[str, Any]] | None:
 
 
 def read_metrics(run: str | Path) -> list[dict[str, Any]]:
-    """Every whole record of a run, oldest first. A figure that was not finite is NaN."""
+    """Every whole record of a run, oldest first. A figure that was not finite is NaN.
+
+    Raises:
+        UsageError: naming the line, if one that is not the last holds no record.
+    """
     path, found = Path(run) / METRICS, []
-    for line in path.read_bytes().splitlines() if path.exists() else ():
+    lines = path.read_bytes().splitlines() if path.exists() else []
+    for number, line in enumerate(lines, 1):
         try:
             record = json.loads(line)
-        except ValueError:
-            break  # half a line, of a run that was killed or is running
+            _ = record["step"], record["loss"], record["grad_norm"]
+        except (ValueError, TypeError, KeyError):
+            if number == len(lines):
+                break  # half a line, of a run that was killed or is running
+            raise UsageError(f"{path}, line {number}: this is no record of a run. Take the line out.") from None
         found.append(_with_nan(record) if b"null" in line else record)
     return found
 

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from minigrad.errors import UsageError
+from minigrad.errors import PluginError, UsageError
 from minigrad.files import write_atomically
 
 DATA = "data.json"
@@ -23,15 +23,15 @@ SHOWN = 60  # characters of a value in a message
 
 def write(folder: Path, task: Any, options: Mapping[str, Any]) -> None:
     """Write what a task was made of, if there is anything to tell;  options: the task's, by name."""
-    named = {name: Path(options[name]).absolute() for name in getattr(task, "files", ()) if options.get(name)}
-    kept = getattr(task, "kept", None)
-    if not named and kept is None:
+    named = {name: Path(options[name]).resolve() for name in getattr(task, "files", ()) if options.get(name)}
+    kept = _kept(task)
+    if not named and not kept:
         return
     files = {
-        name: {"path": str(path), "from_run": os.path.relpath(path, folder.absolute()), "sha256": _digest(path)}
+        name: {"path": str(path), "from_run": os.path.relpath(path, folder.resolve()), "sha256": _digest(path)}
         for name, path in named.items()
     }
-    found = {"files": files, "kept": kept or {}, "baseline": float(task.baseline)}
+    found = {"files": files, "kept": kept, "baseline": float(task.baseline)}
     write_atomically(folder / DATA, (json.dumps(found, indent=1) + "\n").encode())
 
 
@@ -46,8 +46,10 @@ def read(run: str | Path) -> dict[str, Any]:
         return {}
     try:
         found = json.loads(path.read_bytes())
-        for entry in found["files"].values():
-            _ = entry["path"], entry["from_run"], entry["sha256"]
+        if not all(
+            type(entry[key]) is str for entry in found["files"].values() for key in ("path", "from_run", "sha256")
+        ):
+            raise ValueError("paths and hashes are text")
         return {"files": found["files"], "kept": dict(found["kept"]), "baseline": float(found["baseline"])}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UsageError(
@@ -65,7 +67,7 @@ def located(run: str | Path, options: Mapping[str, Any]) -> dict[str, Any]:
         places = [str(found.get(name, "")), entry["path"], str(Path(run) / entry["from_run"])]
         there = [path for path in places if _digest(path)]
         same = [path for path in there if _digest(path) == entry["sha256"]]
-        if there:
+        if there and name in found:
             found[name] = (same or there)[0]
     return found
 
@@ -89,7 +91,7 @@ def check_files(run: str | Path, options: Mapping[str, Any]) -> None:
 
 def check_kept(run: str | Path, task: Any) -> None:
     """Raise UsageError if a task made again has taken other values from its data than the run was trained with."""
-    before, now = read(run).get("kept", {}), json.loads(json.dumps(getattr(task, "kept", {})))
+    before, now = read(run).get("kept", {}), _kept(task)
     for key, value in before.items():
         if now.get(key) != value:
             old, new = (text if len(text) <= SHOWN else f"{text[:SHOWN]}…" for text in map(repr, (value, now.get(key))))
@@ -97,6 +99,17 @@ def check_kept(run: str | Path, task: Any) -> None:
                 f"the data of {run} are not what it was trained on: {key} was {old} and is {new}. Bring them back, or "
                 "train a new run."
             )
+
+
+def _kept(task: Any) -> dict[str, Any]:
+    """A task's `kept` as it comes back from a file."""
+    try:
+        return dict(json.loads(json.dumps(getattr(task, "kept", {}), allow_nan=False)))
+    except (TypeError, ValueError) as error:
+        raise PluginError(
+            f"the task {type(task).__name__} has in `kept` what cannot be kept: {error}. It is a dict of finite numbers, "
+            "text, and lists and dicts of them."
+        ) from None
 
 
 def _digest(path: str | Path) -> str:

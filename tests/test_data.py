@@ -11,7 +11,7 @@ from scipy.special import softmax
 
 import minigrad as mg
 from minigrad import checkpoint, origin
-from minigrad.errors import UsageError
+from minigrad.errors import PluginError, UsageError
 from minigrad.train import Run
 from minigrad_cli.main import run
 
@@ -136,7 +136,17 @@ def test_data_that_are_read_another_way_are_noticed(project: Path) -> None:
         Run(checkpoint.read_config("r"), Path("r"))
 
 
-@pytest.mark.parametrize("damage", ["", "[]", "{", '{"files": {"text": {}}}', '{"files": 3}'])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "",
+        "[]",
+        "{",
+        '{"files": {"text": {}}}',
+        '{"files": 3}',
+        '{"files": {"text": {"path": 1, "from_run": "", "sha256": ""}}, "kept": {}, "baseline": 1}',
+    ],
+)
 def test_damaged_data_are_said(project: Path, damage: str, capsys: pytest.CaptureFixture[str]) -> None:
     trained_on("charlm")
     Path("r/data.json").write_text(damage)

@@ -187,6 +187,18 @@ def test_pictures_are_drawn_of_records_with_gaps(in_folder: Path, capsys: pytest
     assert Story("r")._repr_html_()
 
 
+@pytest.mark.parametrize("line", ["5", "[]", "{", '{"step": 1}', "\udcff"])
+def test_a_line_that_is_no_record_is_named_unless_it_is_the_last(in_folder: Path, line: str, capsys) -> None:
+    assert run(["train", "rnn", "--task", "copy", "--steps", "2", "--out", "r", *TINY]) == 0
+    first, second = Path("r/metrics.jsonl").read_bytes().splitlines()
+    odd = line.encode(errors="surrogateescape")
+    Path("r/metrics.jsonl").write_bytes(b"\n".join([first, second, odd]))
+    assert [r["step"] for r in checkpoint.read_metrics("r")] == [1, 2]
+    Path("r/metrics.jsonl").write_bytes(b"\n".join([first, odd, second]))
+    assert run(["plot", "r"]) == 2
+    assert "r/metrics.jsonl, line 2: this is no record" in capsys.readouterr().err
+
+
 # --- files that are not what they should be -----------------------------------------------------------------------------
 
 

@@ -384,7 +384,7 @@ def test_texts_with_labels_are_read_and_a_tenth_is_held_back(tmp_path: Path) -> 
     ("name", "options"),
     [("addition", {"length": 0}), ("dates", {"length": 5}), ("selective-copy", {"length": 3, "marked": 4}),
      ("temporal-order", {"marks": 4}), ("temporal-order", {"length": 5}), ("delayed-recall", {"length": 1}), ("dyck", {"kinds": 1}),
-     ("associative-recall", {"length": 27}), ("mackey-glass", {"horizon": 0})],
+     ("associative-recall", {"length": 27}), ("mackey-glass", {"horizon": 0}), ("forecast", {"season": -1}), ("forecast", {"season": 309}), ("forecast", {"horizon": -3})],
 )  # fmt: skip
 def test_options_out_of_range_are_refused(name: str, options) -> None:
     with pytest.raises(UsageError, match=name):

@@ -26,9 +26,9 @@ class Forecast(Series):
     ) -> None:
         season = season or (1 if file else 11)
         values = Column(file or str(SUNSPOTS), column).values
-        super().__init__("forecast", values, length, horizon)
-        period = -(-horizon // season) * season  # the last one that is known when the guess is made
-        if not 1 <= period < len(values):
+        super().__init__(f"forecast: {file}" if file else "forecast", values, length, horizon)
+        period = -(-horizon // max(season, 1)) * season  # the last one that is known when the guess is made
+        if season < 1 or period >= len(values):
             raise mg.errors.UsageError(f"forecast: season must be from 1 to {len(values) - 1} steps, not {season}.")
         self.baseline = self.guess_again(period)
         self.suggests = {"lr": 5e-3, "hidden": 32, "steps": 1000}
