@@ -107,8 +107,8 @@ def _kept(task: Any) -> dict[str, Any]:
         return dict(json.loads(json.dumps(getattr(task, "kept", {}), allow_nan=False)))
     except (TypeError, ValueError) as error:
         raise PluginError(
-            f"the task {type(task).__name__} has in `kept` what cannot be kept: {error}. It is a dict of finite numbers, "
-            "text, and lists and dicts of them."
+            f"the task {type(task).__name__} has in `kept` what cannot be kept: {error}. It is a dict of finite "
+            "numbers, text, and lists and dicts of them."
         ) from None
 
 

@@ -136,6 +136,15 @@ def test_data_that_are_read_another_way_are_noticed(project: Path) -> None:
         Run(checkpoint.read_config("r"), Path("r"))
 
 
+@pytest.mark.parametrize("kept", [{"mean": np.float32(1)}, {"mean": float("nan")}, {"words": {"a"}}, 5])
+def test_what_cannot_be_kept_is_the_tasks_fault(tmp_path: Path, kept: object) -> None:
+    made = mg.registry.load("tasks", "copy")(3)
+    made.kept = kept
+    with pytest.raises(PluginError, match="the task Copy has in `kept` what cannot be kept"):
+        origin.write(tmp_path, made, {})
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize(
     "damage",
     [
