@@ -9,7 +9,7 @@ JSON = click.option("--json", "as_json", is_flag=True, help="One JSON array on s
 
 
 def _list(kinds: tuple[str, ...], as_json: bool) -> None:
-    found = sorted((e for kind in kinds for e in registry.entries(kind)), key=lambda e: e.name)
+    found = sorted((e for kind in kinds for e in registry.entries(kind) if not e.fault), key=lambda e: e.name)
     if as_json:
         rows = [{"name": e.name, "kind": e.kind, "distribution": e.distribution, "version": e.version} for e in found]
         echo_json(rows)

@@ -112,7 +112,10 @@ def _lines(dist: Distribution, group: str) -> Iterator[EntryPoint]:
 
 def _called(dist: Distribution | None) -> tuple[str, str]:
     """Name and version of a distribution, as far as its metadata can be read."""
-    metadata: Any = (dist and dist.metadata) or {}
+    try:
+        metadata: Any = (dist and dist.metadata) or {}
+    except ValueError:  # not UTF-8
+        metadata = {}
     return str(metadata.get("Name") or "an unnamed distribution"), str(metadata.get("Version") or "")
 
 

@@ -638,7 +638,9 @@ def test_no_text_of_a_plugin_steers_the_terminal(tmp_path: Path) -> None:
         ("good", "[minigrad.cells]\nfine = fixture_loud:Cell\nnot a point\n"),
         (
             "loud",
-            "[minigrad.cells]\n\x1b[31mred = fixture_loud:Cell\nlone = \x1b[2J\n[minigrad.commands]\n\x1b[1mcmd = fixture_loud:x\n",
+            "[minigrad.cells]\n\x1b[31mred = fixture_loud:Cell\nlone = \x1b[2J\n"
+            + "y" * 500
+            + " = a:B\n[minigrad.commands]\n\x1b[1mcmd = fixture_loud:x\n",
         ),
     ):
         info = tmp_path / f"{name}-0.1.dist-info"
@@ -661,4 +663,7 @@ def test_no_text_of_a_plugin_steers_the_terminal(tmp_path: Path) -> None:
         "listed",
         *["broken"] * 3,
     ]
-    assert r"\x1b[31mred" in minigrad("plugins", env=env).stdout
+    listed = minigrad("plugins", env=env).stdout
+    assert r"\x1b[31mred" in listed
+    assert max(map(len, listed.splitlines())) < 200
+    assert "lone" not in minigrad("models", env=env).stdout

@@ -167,6 +167,22 @@ def test_one_malformed_entry_point_breaks_no_other(install, line: str) -> None:
         registry.load_entry(faulty)
 
 
+@pytest.mark.parametrize("metadata", [None, b"", b"\xff\xfe\0", b"Name"])
+@pytest.mark.parametrize("points", [b"[minigrad.tasks]\nodd = fixture_odd:Task\n", b"\xff\xfe", b"[\n]\n= =\n"])
+def test_metadata_that_cannot_be_read_hide_no_other(install, tmp_path: Path, metadata, points: bytes) -> None:
+    install("sound", "fixture_sound", "Task = dict", "[minigrad.tasks]\nsound = fixture_sound:Task\n")
+    info = tmp_path / "odd-1.2.dist-info"
+    info.mkdir()
+    (info / "entry_points.txt").write_bytes(points)
+    if metadata is not None:
+        (info / "METADATA").write_bytes(metadata)
+    for kind in registry.KINDS:
+        assert all(entry.distribution for entry in registry.entries(kind))
+    assert {*OURS, "sound"} <= set(registry.names("tasks"))
+    assert registry.load("tasks", "sound") is dict
+    assert b"odd" not in points or registry.find("tasks", "odd").distribution == "an unnamed distribution"
+
+
 def test_what_an_import_prints_goes_to_stderr(install, capsys: pytest.CaptureFixture[str]) -> None:
     install("loud", "fixture_loud", "print('hello')\nTask = dict", "[minigrad.tasks]\nloud = fixture_loud:Task\n")
     registry.load("tasks", "loud")
