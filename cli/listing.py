@@ -5,6 +5,7 @@ import click
 from minigrad import registry
 from minigrad_cli.output import echo_json, table
 
+WIDE = 60  # characters of a stranger's name that are shown
 JSON = click.option("--json", "as_json", is_flag=True, help="One JSON array on stdout.")
 
 
@@ -68,7 +69,9 @@ def plugins(as_json: bool, load_them: bool) -> int:
     if as_json:
         echo_json([dict(zip(header, row, strict=True)) for row in rows])
     else:
-        table(header, rows)
+        table(
+            header, [tuple(cell if len(cell) <= WIDE else f"{cell[:WIDE]}…" for cell in r[:-1]) + r[-1:] for r in rows]
+        )
     return 4 if broken else 0
 
 

@@ -14,7 +14,6 @@ import click
 UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 TWO_COLUMNS = 60  # of a page of help
-WIDE = 60  # of a column but the last
 LEAST, PLAIN = 20, 80  # columns that are made use of, however few there are, and from which on a pipe is a pipe
 
 
@@ -53,10 +52,6 @@ def echo(text: object = "", *, err: bool = False, nl: bool = True, as_it_is: boo
     _write(out, err, nl)
 
 
-def _short(cell: str) -> str:
-    return cell if len(cell) <= WIDE else f"{cell[: WIDE - 1]}…"
-
-
 def _write(text: str, err: bool, nl: bool) -> None:
     try:
         click.echo(text, err=err, nl=nl)
@@ -68,7 +63,7 @@ def _write(text: str, err: bool, nl: bool) -> None:
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> None:
     """Columns as wide as they need, those numbered in `right` set to the right; plain text, to be cut and grepped."""
-    lines = [[*(_short(safe(cell)) for cell in row[:-1]), safe(row[-1])] for row in (header, *rows)]
+    lines = [[safe(cell) for cell in row] for row in (header, *rows)]
     widths = [max(len(line[i]) for line in lines) for i in range(len(header))]
     for line in lines:
         cells = [c.rjust(w) if i in right else c.ljust(w) for i, (c, w) in enumerate(zip(line, widths, strict=True))]
