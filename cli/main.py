@@ -3,7 +3,6 @@
 Nothing heavy is imported here: `minigrad --help` must be quick, so each command's module is loaded when it is called.
 """
 
-import errno
 import importlib
 import os
 import shutil
@@ -111,6 +110,7 @@ def main() -> None:
 def run(args: list[str]) -> int:
     """Run the command with these arguments and return its exit code."""
     from minigrad.errors import MinigradError
+    from minigrad.files import FULL
 
     try:
         click.Context.formatter_class = Formatter  # of plugins' commands too
@@ -134,8 +134,8 @@ def run(args: list[str]) -> int:
     except OSError as error:
         _let_go_of_output()
         where = f"{error.filename}: " if error.filename else ""
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        remedy = " Make room there. What was written before is whole, and a run goes on with --resume." if full else ""
+        remedy = " Make room there. What was written before is whole, and a run goes on with --resume."
+        remedy = remedy if error.errno in FULL else ""
         return _blamed(error, f"{where}{error.strerror or error}.{remedy}", 1)
     except Exception as error:
         return _blamed(error, f"{type(error).__name__}: {error}", 1)

@@ -38,7 +38,7 @@ def plot(run_folder: str, out: str | None) -> None:
     if out is None:
         _show(stories)
         return
-    from minigrad.files import write_atomically
+    from minigrad.files import FULL, write_atomically
 
     kinds = {".html": html, ".svg": picture}
     kind = Path(out).suffix.lower()
@@ -48,6 +48,8 @@ def plot(run_folder: str, out: str | None) -> None:
     try:
         write_atomically(Path(out), text)
     except OSError as error:
+        if error.errno in FULL:
+            raise
         raise UsageError(f"--out {out}: {error.strerror}. Name another file.") from None
     echo(f"{out}  {len(text) / 1e6:.2f} MB")
 

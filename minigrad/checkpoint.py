@@ -15,7 +15,7 @@ import numpy as np
 from minigrad import origin
 from minigrad.config import Table, read_toml, resolve
 from minigrad.errors import UsageError, WeightsError
-from minigrad.files import write_atomically
+from minigrad.files import FULL, write_atomically
 from minigrad.weights import read_arrays, write_arrays
 
 Array = np.ndarray[Any, Any]
@@ -29,6 +29,7 @@ def new_folder(out: str | None, name: str, config: Table | None = None) -> Path:
 
     Raises:
         UsageError: if it holds a run already, or cannot be made.
+        OSError: on a full disk.
     """
     if out is not None and not out.strip():
         raise UsageError("--out is empty. Name a folder, or leave --out out.")
@@ -48,6 +49,8 @@ def new_folder(out: str | None, name: str, config: Table | None = None) -> Path:
             f"{out} holds a run already. Go on with it: --resume {out}. Or name another folder with --out."
         ) from None
     except (OSError, ValueError) as error:
+        if isinstance(error, OSError) and error.errno in FULL:
+            raise
         why = error.strerror if isinstance(error, OSError) else "no folder can have this name"
         raise UsageError(f"cannot write a run to {out or 'runs'}: {why}. Name another folder with --out.") from None
     return folder
@@ -75,9 +78,9 @@ def _claim(folder: Path, config: Table) -> None:
             file.write(_toml(config))
     except FileExistsError:
         raise
-    except OSError:
+    except OSError as error:
         path.unlink(missing_ok=True)
-        raise
+        raise OSError(error.errno, error.strerror, str(path)) from None
 
 
 def clear_halves(folder: Path) -> None:

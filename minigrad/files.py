@@ -2,7 +2,10 @@
 
 import os
 import tempfile
+from errno import EDQUOT, ENOSPC
 from pathlib import Path
+
+FULL = (ENOSPC, EDQUOT)  # errors of a disk that holds no more
 
 
 def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:

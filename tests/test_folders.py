@@ -118,8 +118,13 @@ def test_the_last_good_checkpoint_stays_on_a_full_disk(
 
     with monkeypatch.context() as patch:
         patch.setattr(files.os, "fsync", full)
-        assert run(["train", "--resume", "r", "--steps", "4", "--progress", "none"]) == 1
-    assert "No space left on device. Make room" in capsys.readouterr().err
+        for command in (
+            ["train", "--resume", "r", "--steps", "4", "--progress", "none"],
+            ["plot", "r", "--out", "p.svg"],
+        ):
+            assert run(command) == 1
+            assert "No space left on device. Make room" in capsys.readouterr().err
+    assert not Path("p.svg").exists()
     assert Path("r/checkpoint.safetensors").read_bytes() == before
     assert not [p.name for p in Path("r").iterdir() if p.name.startswith(".")]
     assert run(["train", "--resume", "r", "--steps", "4", "--progress", "none"]) == 0

@@ -261,6 +261,15 @@ def test_a_column_is_found_by_title_or_number(tmp_path: Path) -> None:
         ("forecast", b"2,5\n3,7\n3,1\n", {}, "line 1: '2,5' may be one number or two"),
         ("forecast", b"1,2,5\n2,3,7\n3,3,1\n", {}, "line 1: '1,2,5' may be one number or two"),
         ("forecast", b"Mon,5\nTue,6\n", {}, "line 1: .*may be titles or values"),
+        (
+            "forecast",
+            b"year,2020\n1,2\n",
+            {},
+            "line 1: year, 2020 may be titles or values. Name the column by its title",
+        ),
+        ("forecast", b"DE,5\nFR,6\n", {"column": 2}, "line 1: DE, 5 may be titles or values"),
+        ("forecast", b"1" * 5000 + b",5\n3,6\n", {}, "line 1: .* may be one number or two"),
+        ("forecast", b"a;b\n1;2,5\n2;2.5\n3;2,5\n4;2.5\n", {}, "line 3: both"),
         ("forecast", b'a,b\n1,"1,234"\n2,"999"\n', {}, "line 2: '1,234' may be 1234 or 1.234"),
         ("forecast", b"a;b\n1;2,5\n2;2.5\n", {}, "line 3: both '.' and ','"),
         ("forecast", b"a;b\n1;1.234,5\n", {}, "line 2: column 2 holds '1.234,5'"),
@@ -334,6 +343,9 @@ def test_a_columns_number_may_be_an_integer_and_no_title(tmp_path: Path) -> None
         made = task("forecast", 5, file=str(file), column=column)
         assert len(made.seen) == 80
         np.testing.assert_array_equal(made.seen[:-period], made.seen[period:])
+    (tmp_path / "b.csv").write_text("year,2020\n" + "".join(f"{i},{i % 7}\n" for i in range(100)))
+    for column in (2020, "2020"):
+        assert len(task("forecast", 5, file=str(tmp_path / "b.csv"), column=column).seen) == 80
     config = resolve("rnn", "forecast", settings={"file": str(file), "column": 1}, options={"length": 5})
     assert config["task"]["column"] == 1
 

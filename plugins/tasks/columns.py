@@ -38,16 +38,21 @@ class Column:
         rows = self._rows(text)
         if not rows:
             raise mg.errors.UsageError(f"forecast: file={path} is empty. Name a CSV file with rows in it.")
-        titles = rows[0][1]
+        line, titles = rows[0]
         titled = _has_titles(rows)
         self.place = self._place(rows[0], column, bool(titled))
-        if titled is None:  # the other cells do not tell
-            titled = not NUMBER.fullmatch(titles[self.place]) and titles[self.place].lower() not in GAPS
-            if not titled and any(_kind(cell) == "word" for cell in titles):
-                raise self.wrong(rows[0][0], f"{titles} may be titles or values", "Write a line of titles above it.")
+        first = titles[self.place]
+        if titled:
+            doubtful = NUMBER.fullmatch(first) and first != str(column)
+        else:  # the other cells do not tell, unless all are numbers
+            titled = not NUMBER.fullmatch(first) and first.lower() not in GAPS
+            doubtful = not titled and any(_kind(cell) == "word" for cell in titles)
+        if doubtful:
+            remedy = "Name the column by its title, or write a line of titles above it."
+            raise self.wrong(line, f"{', '.join(titles)} may be titles or values", remedy)
         if column == "" and not titled and self.delimiter == "," and _are_decimals(rows):
             raise self.wrong(
-                rows[0][0],
+                line,
                 f"{','.join(titles)!r} may be one number or two",
                 "Say column=2 if it is two; else write a line with a title above it.",
             )
@@ -95,7 +100,8 @@ class Column:
     def _numbers(self, rows: list[Row]) -> list[float]:
         """The column's numbers, all of which have the same decimal mark."""
         texts = [(line, row[self.place] if self.place < len(row) else "") for line, row in rows]
-        found, marks = [], {}
+        found: list[float] = []
+        marks: dict[str, int] = {}  # where each was seen first
         for line, text in texts:
             value = float(text.replace(",", ".")) if NUMBER.fullmatch(text) else float("nan")
             if not isfinite(value):
@@ -105,7 +111,7 @@ class Column:
                     "Fill gaps before, or name another column=.",
                 )
             found.append(value)
-            marks |= {mark: line for mark in ".," if mark in text}
+            marks = {mark: line for mark in ".," if mark in text} | marks
         if len(marks) > 1:
             remedy = "Write all numbers of the column with the same mark before their decimals, and none of thousands."
             raise self.wrong(max(marks.values()), "both '.' and ',' stand in numbers of the column", remedy)
@@ -154,5 +160,5 @@ def _are_decimals(rows: list[Row]) -> bool:
             return False
         if any("." in cell and NUMBER.fullmatch(cell) for cell in row):
             return False
-    first = [int(row[-2]) for _, row in rows]
+    first = [float(row[-2]) for _, row in rows]
     return len(first) == 1 or any(a >= b for a, b in zip(first, first[1:], strict=False))
