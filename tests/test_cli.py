@@ -667,3 +667,25 @@ def test_no_text_of_a_plugin_steers_the_terminal(tmp_path: Path) -> None:
     assert r"\x1b[31mred" in listed
     assert max(map(len, listed.splitlines())) < 200
     assert "lone" not in minigrad("models", env=env).stdout
+
+
+def test_the_live_views_show_names_and_notes_without_their_escapes() -> None:
+    from rich.console import Console
+
+    from minigrad_cli.compare_view import CompareView
+    from minigrad_cli.view import TrainView
+
+    red = "\x1b[31mred\x07"
+    record = {"step": 1, "loss": 1.0, "grad_norm": 1.0, "seconds": 0.0, "time_grad_norm": {red: [1.0, 2.0]},
+              "param_grad_norm": {red: 1.0}, "gates": {red: [0.5, 0.5]}}  # fmt: skip
+    one, several = TrainView(red, None, 1.0), CompareView(red, [red])
+    for view in (one, several):
+        view.note = red
+        for told in (False, True):
+            if told:
+                view.update(record) if view is one else view.take(red, record)
+            console = Console(width=80, height=60, color_system=None, force_terminal=False)
+            with console.capture() as captured:
+                console.print(view)
+            assert r"\x1b[31mred\x07" in captured.get()
+            assert not re.search("[\x00-\x09\x0b-\x1f]", captured.get())
