@@ -136,6 +136,19 @@ def test_data_that_are_read_another_way_are_noticed(project: Path) -> None:
         Run(checkpoint.read_config("r"), Path("r"))
 
 
+def test_a_mean_that_was_summed_in_another_order_is_the_same(project: Path) -> None:
+    trained_on("forecast")
+    data = json.loads(Path("r/data.json").read_text())
+    for factor, same in ((1 + 1e-14, True), (1 + 1e-6, False)):
+        found = {**data, "kept": {**data["kept"], "mean": data["kept"]["mean"] * factor}}
+        Path("r/data.json").write_text(json.dumps(found))
+        if same:
+            Run(checkpoint.read_config("r"), Path("r"))
+        else:
+            with pytest.raises(UsageError, match="mean was"):
+                Run(checkpoint.read_config("r"), Path("r"))
+
+
 @pytest.mark.parametrize("kept", [{"mean": np.float32(1)}, {"mean": float("nan")}, {"words": {"a"}}, 5])
 def test_what_cannot_be_kept_is_the_tasks_fault(tmp_path: Path, kept: object) -> None:
     made = mg.registry.load("tasks", "copy")(3)

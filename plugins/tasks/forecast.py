@@ -27,6 +27,7 @@ class Forecast(Series):
         season = season or (1 if file else 11)
         values = Column(file or str(SUNSPOTS), column).values
         super().__init__(f"forecast: {file}" if file else "forecast", values, length, horizon)
+        self.kept = {"numbers": len(values), "mean": self.mean, "deviation": self.deviation}
         period = -(-horizon // max(season, 1)) * season  # the last one that is known when the guess is made
         if season < 1 or period >= len(values):
             raise mg.errors.UsageError(f"forecast: season must be from 1 to {len(values) - 1} steps, not {season}.")

@@ -35,7 +35,6 @@ class Series:
         self.mean, self.deviation = float(values[:cut].mean()), float(values[:cut].std())
         if not self.deviation > 0:
             raise mg.errors.UsageError(f"{name}: all numbers of the seen part are {self.mean:g}: nothing to predict.")
-        self.kept = {"numbers": len(values), "mean": self.mean, "deviation": self.deviation}
         scaled = ((values - self.mean) / self.deviation).astype(np.float32)
         self.seen, self.held_out = scaled[:cut], scaled[cut:]
 
