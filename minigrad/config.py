@@ -8,6 +8,7 @@ import tomllib
 import typing
 from collections.abc import Mapping
 from contextlib import suppress
+from datetime import date, time
 from pathlib import Path
 from typing import Any
 
@@ -42,15 +43,15 @@ def read_toml(path: str | Path) -> Table:
         UsageError: if it is missing, not UTF-8, or not TOML.
     """
     try:
-        return tomllib.loads(Path(path).read_text("utf-8"))
+        return tomllib.loads(Path(path).read_text("utf-8-sig"))  # some editors write a byte order mark
     except OSError as error:
         raise UsageError(f"the configuration {path}: {error.strerror}.") from None
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except ValueError as error:
         raise UsageError(f"the configuration {path} is not TOML: {error}.") from None
 
 
 def parse_setting(text: str) -> tuple[str, Any]:
-    """`key=value` -> (key, value); the value as TOML reads it, else a number, else text.
+    """`key=value` -> (key, value); the value as TOML reads it, else a number, else text. A date is text.
 
     Raises:
         UsageError: without a key or an equals sign.
@@ -60,7 +61,8 @@ def parse_setting(text: str) -> tuple[str, Any]:
         raise UsageError(f"--set takes key=value, not {text!r}. For example --set nonlinearity=relu.")
     for read in (lambda text: tomllib.loads(f"v = {text}")["v"], float):  # TOML does not take .5
         with suppress(ValueError):
-            return key.strip(), read(value)
+            found = read(value)
+            return key.strip(), value.strip() if isinstance(found, date | time) else found
     return key.strip(), value.strip()
 
 
