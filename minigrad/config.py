@@ -252,7 +252,8 @@ def resolve(
         names[table] = names[table] or _typed(f"{file_name}: {table}", name, str | type(None))
     for table in ("model", "task"):
         if not names[table]:
-            raise UsageError(f"which {table}? For example: minigrad train lstm --task copy.")
+            remedy = "For example: minigrad train lstm --task copy." if advised else "A run's configuration names it."
+            raise UsageError(f"{'' if advised else f'{file_name}: '}which {table}? {remedy}")
     resolver = Resolver(str(names["model"]), str(names["task"]), names["optimizer"], names["unroll"])
     sources = ((file_name, from_file), ("--set", settings or {}), ("options", given))
     for source, keys in sources:

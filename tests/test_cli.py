@@ -572,7 +572,8 @@ def test_a_runs_configuration_is_checked_again(in_folder: Path, capsys: pytest.C
     text = Path("r/config.toml").read_text()
     for wrong, words in (
         (text.replace("hidden = 6", 'hidden = "six"'), "hidden must be an integer"),
-        ("lr = 1.0", "which model"),
+        ("lr = 1.0", "r/config.toml: which model"),
+        ("", "r/config.toml: which model"),
     ):
         Path("r/config.toml").write_text(wrong)
         assert run(["train", "--resume", "r"]) == 2
