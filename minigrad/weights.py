@@ -36,7 +36,7 @@ def read_arrays(path: str | os.PathLike[str]) -> tuple[dict[str, Array], dict[st
         with safe_open(path, framework="numpy") as file:
             return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
     except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
-        raise WeightsError(f"{path} is not a whole safetensors file ({error}). Write it again with mg.save.") from None
+        raise WeightsError(f"{path} is not a whole safetensors file ({error}). Put a whole one in its place.") from None
 
 
 def save(path: str | os.PathLike[str], module: Any) -> None:

@@ -11,7 +11,6 @@ import pytest
 import random_run
 from random_cells import BOOL, FLOAT, INT, draw
 
-import minigrad as mg
 from minigrad import compiled, fused
 from minigrad.codegen import run
 from minigrad.jit import load
@@ -88,12 +87,8 @@ def test_a_planted_error_of_a_twentieth_of_a_percent_is_found(monkeypatch) -> No
         return run.bind(program, module) if "tanh64(" in program.text else random_run.plain(program)
 
     monkeypatch.setattr(fused, "functions", wrong)
-    cell = draw(3)
-    cell.lines = ["h0, h1, h2, = carry", "return (xp.tanh(h0 @ w0), h1, h2, ), xp.tanh(h0)"]
-    w = mg.tensor([[0.5]])
-    with mg.trace() as trace:
-        last, _ = mg.scan(lambda h, x: (mg.tanh(h @ w.astype("f8") + x), h), mg.ones((1, 1), dtype="f8"), mg.ones((3, 1, 1), dtype="f8"))
-    assert trace.scans[0].compiled
-    compiled._programs.clear()
-    found = [random_run.try_cell(seed)[0] for seed in range(40)]
-    assert any(said.startswith(("value", "gradient")) for said in found)
+    found = []
+    for seed in range(20):
+        found.append(random_run.try_cell(seed)[0])
+        compiled._programs.clear()
+    assert len([said for said in found if said.startswith(("value", "gradient"))]) > 3
