@@ -54,9 +54,9 @@ class Untouched(Node):
         return [Tensor(put(np.zeros(t.shape, t.dtype), gs[0].device)) for t in types]
 
 
-def untouched(value: Tensor, edges: Iterable[Edge | None]) -> Tensor:
-    """The value, depending on all that lies behind some edges."""
-    found = [edge for edge in edges if edge is not None]
+def untouched(value: Tensor, edges: Iterable[Edge | None], before: int) -> Tensor:
+    """The value, depending on all that lies behind some edges and was there before."""
+    found = sources((edge for edge in edges if edge is not None), lambda edge: edge[0].number < before)
     if found and is_recording() and is_floating(value.dtype):
         value.edge = (Untouched((ArrayType(value.shape, value.dtype),), found), 0)
     return value

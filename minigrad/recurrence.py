@@ -301,7 +301,8 @@ class Steps:
         """What `ys` of no steps looks like, and what they would depend on: the cell runs once on zeros to tell."""
         with quiet():
             made, y = self._call(self.carry, [_zeros(x.shape[1:], x) for x in self.xs], 0)
-        return [untouched(_zeros((0, *leaf.shape), leaf), [x.edge for x in (*made, *y, *self.xs)]) for leaf in y]
+        edges = [x.edge for x in (*made, *y, *self.xs)]
+        return [untouched(_zeros((0, *leaf.shape), leaf), edges, self.began) for leaf in y]
 
     def heard(self, steps: list[Step], gradient: Callable[[Tensor], Any]) -> None:
         """Pass the cotangents of these steps' carries on to the traces."""
@@ -337,16 +338,15 @@ def _length(said: Any, of_xs: int | None) -> int:
 
 
 def _without_padding(x: Any, alive: Array) -> Any:
-    """A leaf of xs [T, B, ...] with each row's own first step in the place of those that it does not run (zeros for a
-    row that runs none): a product with a gradient of zero would still be NaN for what is not finite.
+    """A leaf of xs [T, B, ...] with each row's own first step in the place of those that it does not run, or another
+    row's if it runs none: a product with a gradient of zero would still be NaN for what is not finite.
     """
     steps, batch = alive.shape
-    if x.ndim < 2 or x.shape[:2] != (steps, batch) or not batch:
+    if x.ndim < 2 or x.shape[:2] != (steps, batch) or not alive.any():
         return x
-    first = stop_gradient(x[np.argmax(alive, axis=0), np.arange(batch)])
-    rest = (1,) * (x.ndim - 2)
-    first = where(alive.any(axis=0).reshape(batch, *rest), first, False if x.dtype.kind == "b" else 0)
-    keep = as_value(alive.reshape(steps, batch, *rest))
+    rows = np.where(alive.any(axis=0), np.arange(batch), np.argmax(alive.any(axis=0)))
+    first = stop_gradient(x[np.argmax(alive, axis=0)[rows], rows])
+    keep = as_value(alive.reshape(steps, batch, *[1] * (x.ndim - 2)))
     # Floats [T, B] may as well be [T, D], the same for all rows: only what could do harm is replaced there.
     return where(logical_or(keep, isfinite(x)) if x.ndim == 2 and x.dtype.kind == "f" else keep, x, first)
 

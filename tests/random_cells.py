@@ -329,7 +329,10 @@ class Drawing:
         if v := self.value(INT, most=2):
             rows, width = self.pick((5, 9)), self.pick(SIZES)
             way = self.rng.random()
-            if way < 0.5:
+            if way < 0.1 and len(v.inner) < 2:
+                table = self.weight((rows, width, self.pick(SIZES)))
+                self.put(f"{table.name}[{v.name} % {rows}]", (*v.inner, *table.inner[1:]))
+            elif way < 0.5:
                 table = self.weight((rows, width))
                 self.put(f"{table.name}[{v.name} % {rows}]" if self.chance(0.5) else f"xp.take({table.name}, {v.name} % {rows}, axis=0)",
                          (*v.inner, width))  # fmt: skip

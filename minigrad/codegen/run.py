@@ -4,7 +4,6 @@ Imports the files of its floor, the kernels and the floors below. T steps, B row
 """
 
 import threading
-from math import prod
 from types import SimpleNamespace
 from typing import Any
 
@@ -60,7 +59,7 @@ def put(total: Numbers | None, shape: Any, index: Numbers, g: Numbers, backwards
     """total[index] += g, the last step first if `backwards`;  index [T, B, K], g [T, B, K N]."""
     total = np.zeros(shape, g.dtype) if total is None else total
     order = slice(None, None, -1 if backwards else 1)
-    row_kernels.add_rows(total, index.reshape(-1)[order], g.reshape(index.size, prod(shape[1:]))[order])
+    row_kernels.add_rows(total, index.reshape(-1)[order], g.reshape(index.size, *shape[1:])[order])
     return total
 
 

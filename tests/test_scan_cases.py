@@ -1,0 +1,273 @@
+"""Scans as outsiders used them. The right values are from mathematics, or a loop over NumPy arrays."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import minigrad as mg
+from minigrad.errors import ScanError, ShapeError
+
+ROADS = pytest.mark.parametrize("compiled", [True, False])
+
+
+def leaf(array):
+    return mg.tensor(np.asarray(array), requires_grad=True)
+
+
+# --- what stands behind a row's length ----------------------------------------------------------------------------
+
+
+@ROADS
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("padding", [np.nan, np.inf, -np.inf, 1e38, 0.0])
+@pytest.mark.parametrize("cell", ["tanh", "log", "relu"])
+def test_padding_is_left_out_whatever_it_is(cell, padding, reverse, compiled) -> None:
+    rng = np.random.default_rng(0)
+    lengths, w0 = [4, 2, 0], rng.normal(size=(2, 3)).astype("f4")
+    xs = rng.uniform(0.5, 2, size=(4, 3, 2)).astype("f4")
+
+    def step(w):
+        f = {"tanh": mg.tanh, "log": mg.log, "relu": mg.relu}[cell]
+        return lambda h, x: (h * 0.5 + mg.tanh(f(x) @ w), h)
+
+    def run(xs, lengths):
+        w, h, x = leaf(w0), leaf(np.full((xs.shape[1], 3), 0.3, "f4")), leaf(xs)
+        last, ys = mg.scan(step(w), h, x, lengths=lengths, reverse=reverse, compiled=compiled)
+        ((last * last).sum() + ys.sum()).backward()
+        return last.detach().numpy(), ys.detach().numpy(), w.grad.numpy(), h.grad.numpy(), x.grad.numpy()
+
+    padded = xs.copy()
+    for row, n in enumerate(lengths):
+        padded[n:, row] = padding
+    last, ys, w_grad, h_grad, x_grad = run(padded, lengths)
+    alone = [run(xs[:n, row : row + 1], None) for row, n in enumerate(lengths) if n]
+    for row, n in enumerate(lengths[:2]):
+        np.testing.assert_allclose(last[row], alone[row][0][0], rtol=1e-5)
+        np.testing.assert_allclose(ys[:n, row], alone[row][1][:, 0], rtol=1e-5)
+        np.testing.assert_allclose(h_grad[row], alone[row][3][0], rtol=1e-5)
+        np.testing.assert_allclose(x_grad[:n, row], alone[row][4][:, 0], rtol=1e-5, atol=1e-7)
+        assert not ys[n:, row].any()
+        assert not x_grad[n:, row].any()
+    np.testing.assert_allclose(w_grad, alone[0][2] + alone[1][2], rtol=1e-5, atol=1e-6)
+    assert last[2].tolist() == [np.float32(0.3)] * 3
+    np.testing.assert_allclose(h_grad[2], 2 * last[2])
+
+
+@ROADS
+def test_indices_behind_a_rows_length_are_not_looked_up(compiled) -> None:
+    table, index = leaf(np.arange(6.0).reshape(3, 2)), np.array([[0, 1], [2, -99], [1, 7]])
+    last, _ = mg.scan(lambda h, i: (h + table[i], None), np.zeros((2, 2)), index, lengths=[3, 1], compiled=compiled)
+    last.sum().backward()
+    assert last.detach().numpy().tolist() == [[6.0, 9.0], [2.0, 3.0]]
+    assert table.grad.numpy().tolist() == [[1, 1], [2, 2], [1, 1]]
+
+
+@pytest.mark.parametrize("name", ["rnn", "lstm", "gru", "jordan"])
+@pytest.mark.parametrize("options", [{}, {"bidirectional": True}, {"num_layers": 2}, {"reverse": True}])
+def test_layers_leave_padding_out(name, options) -> None:
+    layer = mg.nn.Recurrent(name, 3, 4, **options)
+    xs = np.random.default_rng(0).normal(size=(5, 2, 3)).astype("f4")
+    found = []
+    for padding in (0, np.nan):
+        xs[2:, 1] = padding
+        for p in layer.parameters():
+            p.grad = None
+        ys, _ = layer(xs, lengths=[5, 2])
+        (ys * ys).sum().backward()
+        found.append([p.grad.numpy().copy() for p in layer.parameters()])
+    for with_zeros, with_nan in zip(*found, strict=True):
+        assert np.isfinite(with_nan).all()
+        np.testing.assert_array_equal(with_nan, with_zeros)
+
+
+# --- how many steps -----------------------------------------------------------------------------------------------
+
+
+@ROADS
+@pytest.mark.parametrize("options", [{}, {"reverse": True}, {"checkpoint": 2}, {"lengths": [5, 3]}])
+def test_a_scan_needs_no_xs(options, compiled) -> None:
+    w = leaf(np.array(0.9))
+    last, ys = mg.scan(lambda h, x: (h * w, h), np.ones((2, 1)), None, length=5, compiled=compiled, **options)
+    ys.sum().backward()
+    ran = np.array(options.get("lengths", [5, 5]))
+    np.testing.assert_allclose(last.detach().numpy()[:, 0], 0.9**ran)
+    np.testing.assert_allclose(w.grad.numpy(), sum(k * 0.9 ** (k - 1) for n in ran for k in range(n)))
+    with pytest.raises(ScanError, match="length"):
+        mg.scan(lambda h, x: (h, h), np.ones((2, 1)), None, compiled=compiled)
+
+
+@ROADS
+def test_of_no_steps_every_gradient_is_zero(compiled) -> None:
+    w, h, xs = leaf(np.eye(2)), leaf(np.ones((3, 2))), leaf(np.ones((0, 3, 2)))
+    last, ys = mg.scan(lambda h, x: (mg.tanh(h @ w / x), h), h, xs, compiled=compiled)
+    assert ys.shape == (0, 3, 2)
+    (ys.sum() + last.sum()).backward()
+    assert w.grad.numpy().tolist() == [[0, 0], [0, 0]]
+    assert xs.grad.shape == (0, 3, 2)
+    assert (h.grad.numpy() == 1).all()
+
+
+# --- derivatives of derivatives -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("checkpoint", [None, 1, 2])
+@pytest.mark.parametrize("compiled", [None, True, False])
+@pytest.mark.parametrize("twice", ["xs", "carry", "weight and carry", "weight and xs"])
+def test_a_tensor_that_comes_in_twice_counts_twice_and_no_more(twice, compiled, checkpoint) -> None:
+    def f(v):
+        x, h = mg.reshape(v, (2, 1, 1)), mg.reshape(v, (1, 2))
+        options = {"compiled": compiled, "checkpoint": checkpoint}
+        if twice == "xs":
+            _, ys = mg.scan(lambda h, x: (mg.tanh(h * x[0] + x[1]),) * 2, np.ones((1, 1)), (x, x), **options)
+        elif twice == "carry":
+            cell = lambda c, x: ((mg.tanh(c[0] * c[1] + x), mg.sin(c[1])), c[0])
+            _, ys = mg.scan(cell, (h, h), np.ones((3, 1, 2)), **options)
+        elif twice == "weight and carry":
+            _, ys = mg.scan(lambda c, x: (mg.tanh(c * h + x), c), h, np.ones((3, 1, 2)), **options)
+        else:
+            _, ys = mg.scan(lambda c, x: (mg.tanh(c * h + x), c), np.ones((1, 2)), mg.stack([h, h]), **options)
+        return (ys * ys).sum()
+
+    v, e = np.array([0.3, 0.7]), 1e-5
+    second = mg.grad(lambda v: (mg.grad(f)(v) * np.array([1.0, -0.5])).sum())(mg.tensor(v)).numpy()
+    first = lambda at: mg.grad(f)(mg.tensor(at)).numpy() @ [1.0, -0.5]
+    by_differences = [(first(v + e * d) - first(v - e * d)) / (2 * e) for d in np.eye(2)]
+    np.testing.assert_allclose(second, by_differences, rtol=1e-6)
+
+
+def test_the_second_derivative_that_was_doubled() -> None:
+    """f(v) = Σ ys² of tanh(h x₀ + x₁) over xs = (v, v) from h = 0, by hand: ys are h₁ = tanh(v₁), h₂ = tanh(h₁ v₂ + v₂)."""
+    v = np.array([0.3, 0.7])
+
+    def first(v):
+        h1 = np.tanh(v[0])
+        h2 = np.tanh(h1 * v[1] + v[1])
+        of_z = 2 * h2 * (1 - h2**2)
+        return np.array([(2 * h1 + of_z * v[1]) * (1 - h1**2), of_z * (h1 + 1)])
+
+    def f(v):
+        x = mg.reshape(v, (2, 1, 1))
+        _, ys = mg.scan(lambda h, x: (mg.tanh(h * x[0] + x[1]),) * 2, np.zeros((1, 1)), (x, x), compiled=True)
+        return (ys * ys).sum()
+
+    np.testing.assert_allclose(mg.grad(f)(mg.tensor(v)).numpy(), first(v), rtol=1e-12)
+    e = 1e-6
+    wanted = [(first(v + e * d).sum() - first(v - e * d).sum()) / (2 * e) for d in np.eye(2)]
+    np.testing.assert_allclose(mg.grad(lambda v: mg.grad(f)(v).sum())(mg.tensor(v)).numpy(), wanted, rtol=1e-7)
+
+
+# --- looking up ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", ["int64", "int32", "uint8"])
+@ROADS
+def test_an_index_that_the_cell_computes_is_looked_up(dtype, compiled) -> None:
+    table, xs = np.random.default_rng(0).normal(size=(5, 2, 3)), np.random.default_rng(1).normal(size=(4, 2)) ** 2
+    w = leaf(table)
+
+    def cell(carry, x):
+        h, n = carry
+        n = (n + mg.astype(x * 3, dtype)) % 5
+        found = w[n]
+        return (h * 0.5 + found.sum(axis=1), n), (found[:, 0], n)
+
+    (last, _), (ys, numbers) = mg.scan(cell, (np.zeros((2, 3)), np.zeros(2, dtype)), xs, compiled=compiled)
+    (last.sum() + 2 * ys.sum()).backward()
+    n, h, grad = np.zeros(2, dtype), np.zeros((2, 3)), np.zeros_like(table)
+    for t in range(4):
+        n = (n + (xs[t] * 3).astype(dtype)) % 5
+        assert numbers.numpy()[t].tolist() == n.tolist()
+        h = h * 0.5 + table[n].sum(axis=1)
+        np.testing.assert_allclose(ys.detach().numpy()[t], table[n][:, 0])
+        for row in n:
+            grad[row] += 0.5 ** (3 - t)
+            grad[row, 0] += 2
+    np.testing.assert_allclose(last.detach().numpy(), h)
+    np.testing.assert_allclose(w.grad.numpy(), grad)
+
+
+@ROADS
+@pytest.mark.parametrize("computed", [False, True])
+@pytest.mark.parametrize("kind", ["embedding", "one_hot", "weight"])
+@pytest.mark.parametrize("index", [-1, 5, 99, -6])
+def test_what_is_out_of_range_is_refused_on_either_road(kind, index, computed, compiled) -> None:
+    embedding, w = mg.nn.Embedding(5, 2), leaf(np.ones((5, 2)))
+
+    def cell(h, i):
+        i = i * 1 if computed else i
+        look = {"embedding": embedding, "one_hot": lambda i: mg.one_hot(i, 5)[:, :2], "weight": lambda i: w[i]}[kind]
+        return h + look(i).astype(h.dtype), None
+
+    def run(i):
+        return mg.scan(cell, np.zeros((1, 2)), np.array([[0], [i], [1]]), compiled=compiled)
+
+    run(4)
+    if kind == "weight" and index == -1:
+        run(index)  # as NumPy has it
+        return
+    with pytest.raises(ShapeError, match=rf"from {index}|to {index}|index {index} is out of bounds"):
+        run(index)
+
+
+# --- what drawn cells went wrong in -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", ["int32", "int8", "uint8", "bool"])
+def test_a_power_of_what_was_an_integer_does_not_end_the_process(dtype) -> None:
+    code = f"""
+import numpy as np, minigrad as mg
+cell = lambda h, x: (h * 0 + (mg.abs(x) + .5) ** mg.astype(x * 2, {dtype!r}), None)
+x = np.array([[[.4, 1.2]]])
+last, _ = mg.scan(cell, np.ones((1, 2)), x, compiled=True)
+np.testing.assert_allclose(last.numpy(), (abs(x[0]) + .5) ** (x[0] * 2).astype({dtype!r}))
+"""
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr[-500:]
+
+
+@ROADS
+def test_powers_and_their_gradients(compiled) -> None:
+    x = np.linspace(0.5, 2, 6).reshape(1, 1, 6)
+    for power in (2, 3, -1, 2.0, 0.5, 1.7, 0, -2):
+        xs = leaf(x)
+        _, ys = mg.scan(lambda h, x, p=power: (h, x**p), np.ones((1, 6)), xs, compiled=compiled)
+        ys.sum().backward()
+        np.testing.assert_allclose(ys.detach().numpy(), x**power, rtol=1e-14)
+        np.testing.assert_allclose(xs.grad.numpy(), power * x ** (power - 1.0), rtol=1e-13, atol=1e-13)
+
+
+@ROADS
+@pytest.mark.parametrize("shape", [(4, 1), (1, 4, 1), (3, 1, 1), (2,), (1, 1, 2), (3, 4, 1)])
+def test_a_choice_that_is_broadcast_has_the_sum_of_its_gradients(shape, compiled) -> None:
+    """L = Σ max(x, w): dL/dw counts where w is the larger one."""
+    rng = np.random.default_rng(0)
+    x, w0 = rng.normal(size=(2, 5, 3, 4, 2)), rng.normal(size=shape)
+    w = leaf(w0)
+    _, ys = mg.scan(lambda h, x: (h, mg.maximum(x, w)), np.ones((5, 1)), x, compiled=compiled)
+    ys.sum().backward()
+    larger = (w0 > x).astype(float)
+    extra = tuple(range(x.ndim - w0.ndim))
+    kept = tuple(i + len(extra) for i, n in enumerate(w0.shape) if n == 1)
+    np.testing.assert_allclose(w.grad.numpy(), larger.sum(axis=(*extra, *kept), keepdims=False).reshape(w0.shape))
+
+
+@ROADS
+@pytest.mark.parametrize("dtype", ["int8", "int16", "int32", "uint8", "uint16", "uint64"])
+def test_integers_of_every_width_go_through_a_scan(dtype, compiled) -> None:
+    xs = np.array([[[7], [2]], [[5], [3]]], dtype)
+    last, ys = mg.scan(lambda n, x: ((n + x) % 11, (n // 2, x % 3)), np.ones((2, 1), dtype), xs, compiled=compiled)
+    assert last.dtype == ys[0].dtype == dtype
+    assert last.numpy().tolist() == [[2], [6]]
+    assert ys[0].numpy().reshape(-1).tolist() == [0, 0, 4, 1]
+
+
+@ROADS
+def test_a_split_of_one_column_and_none(compiled) -> None:
+    x = leaf(np.array([[[1.0], [2.0]]]))
+    _, ys = mg.scan(lambda h, x: (h, (mg.roll(mg.tanh(x), 1, axis=1), mg.split(x * 2, [0], axis=1)[1])), np.ones((2, 1)), x,
+                    compiled=compiled)  # fmt: skip
+    (ys[0].sum() + ys[1].sum()).backward()
+    np.testing.assert_allclose(ys[0].detach().numpy(), np.tanh(x.detach().numpy()))
+    np.testing.assert_allclose(x.grad.numpy(), 3 - np.tanh(x.detach().numpy()) ** 2)
