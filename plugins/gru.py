@@ -26,6 +26,8 @@ class GRU(mg.nn.Cell):
     def __init__(self, input_size: int, hidden_size: int, reset_after: bool = True, zoneout: float = 0.0,
                  recurrent_dropout: float = 0.0, bias: bool = True) -> None:  # fmt: skip
         super().__init__(input_size, hidden_size, zoneout=zoneout, recurrent_dropout=recurrent_dropout)
+        if not isinstance(bias, bool):
+            raise mg.errors.UsageError(f"gru: bias is True or False, not {bias!r}.")
         self.hidden_size, self.reset_after = hidden_size, reset_after
         self.weight_ih = uniform(hidden_size, 3 * hidden_size, input_size)
         self.weight_hh = uniform(hidden_size, 3 * hidden_size, hidden_size)

@@ -36,6 +36,8 @@ class LSTM(mg.nn.Cell):
                  layer_norm: bool = False, projection: int = 0, forget_bias: float | None = None, chrono: int = 0,
                  zoneout: float = 0.0, recurrent_dropout: float = 0.0, bias: bool = True) -> None:  # fmt: skip
         super().__init__(input_size, hidden_size, zoneout=zoneout, recurrent_dropout=recurrent_dropout)
+        if not isinstance(bias, bool):
+            raise mg.errors.UsageError(f"lstm: bias is True or False, not {bias!r}.")
         if not isinstance(projection, int) or projection < 0:
             raise mg.errors.UsageError(f"lstm: projection must be an integer, 0 or more, not {projection!r}.")
         if not bias and (chrono or forget_bias is not None):

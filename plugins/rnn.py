@@ -42,6 +42,8 @@ class RNN(mg.nn.Cell):
                  gain: float = 1.0, zoneout: float = 0.0, recurrent_dropout: float = 0.0,
                  bias: bool = True) -> None:  # fmt: skip
         super().__init__(input_size, hidden_size, zoneout=zoneout, recurrent_dropout=recurrent_dropout)
+        if not isinstance(bias, bool):
+            raise mg.errors.UsageError(f"rnn: bias is True or False, not {bias!r}.")
         if nonlinearity not in NONLINEARITIES:
             raise mg.errors.UsageError(f"rnn: nonlinearity must be tanh, relu or linear, not {nonlinearity!r}.")
         if init not in INITS:

@@ -17,7 +17,7 @@ import numpy as np
 from minigrad.arraytype import show
 from minigrad.core import as_value
 from minigrad.errors import DtypeError, ShapeError, UsageError
-from minigrad.nn.layers import Dropout, Linear, check_sizes, one_value, uniform
+from minigrad.nn.layers import Dropout, Linear, check_sizes, is_integer, one_value, uniform
 from minigrad.nn.module import Module, Parameter
 from minigrad.ops.elementwise import (
     astype,
@@ -197,12 +197,18 @@ def _apart(query: Any, key: Any, value: Any, allowed: Any) -> tuple[Any, Any, An
 
 def sinusoidal(steps: int, size: int) -> Any:
     """[T, size]: sin and cos of t / 10000^(2i / size), in turn (Vaswani et al. 2017)."""
+    check_sizes("sinusoidal", size=size)
+    if not is_integer(steps) or steps < 0:
+        raise UsageError(f"sinusoidal: steps must be an integer from 0 on, not {steps!r}.")
     angles = np.arange(steps)[:, None] / 10000 ** (np.arange(0, size, 2) / size)
     return np.stack([np.sin(angles), np.cos(angles)], axis=-1).reshape(steps, -1)[:, :size].astype(np.float32)
 
 
 def rotate(x: Any) -> Any:
     """Rotary positions (Su et al. 2021): the pair (i, i + E/2) of step t turned by t / 10000^(2i/E);  x [..., T, E]."""
+    x = as_value(x)
+    if x.ndim < 2:
+        raise ShapeError(f"rotate takes x [..., T, E], not {show(x)}.")
     steps, size = x.shape[-2:]
     if size % 2:
         raise UsageError(f"rotary positions turn pairs; {size} features a head is odd.")

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from minigrad.arraytype import show
+from minigrad.core import as_value
 from minigrad.errors import ShapeError
 from minigrad.nn.layers import one_value
 from minigrad.nn.losses import check_reduction, reduce_loss
@@ -45,7 +46,7 @@ def ctc_loss(log_probs: Any, targets: Any, input_lengths: Any = None, target_len
     check_reduction("ctc_loss", reduction)
     log_probs, labels = one_value("ctc_loss", log_probs), one_value("ctc_loss", targets).numpy()
     if log_probs.ndim == 2 and labels.ndim == 1:
-        sizes = (None if n is None else np.reshape(n, -1) for n in (input_lengths, target_lengths))
+        sizes = (None if n is None else as_value(n).numpy().reshape(-1) for n in (input_lengths, target_lengths))
         return ctc_loss(expand_dims(log_probs, 1), labels[None], *sizes, blank=blank,
                         reduction="sum" if reduction == "none" else reduction, zero_infinity=zero_infinity)  # fmt: skip
     if (
@@ -100,7 +101,7 @@ def _log_chance(log_probs: Any, labels: Array, lengths: Array, symbols: Array, b
 
 
 def _lengths(name: str, given: Any, batch: int, most: int) -> Array:
-    lengths = np.full(batch, most) if given is None else np.asarray(given)
+    lengths = np.full(batch, most) if given is None else as_value(given).numpy()
     if lengths.shape != (batch,) or lengths.dtype.kind not in "iu" or not ((lengths >= 0) & (lengths <= most)).all():
         raise ShapeError(f"ctc_loss: {name} must be integers [{batch}] from 0 to {most}, not {lengths.tolist()}.")
     return lengths

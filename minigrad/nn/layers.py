@@ -28,11 +28,19 @@ def uniform(shape: tuple[int, ...], bound: float) -> Parameter:
 def check_sizes(where: str, **sizes: Any) -> None:
     """Raise UsageError unless every size is an integer from 1 on."""
     for name, size in sizes.items():
-        if not _is_integer(size) or size < 1:
+        if not is_integer(size) or size < 1:
             raise UsageError(f"{where}: {name} must be an integer from 1 on, not {size!r}.")
 
 
-def _is_integer(value: Any) -> bool:
+def check_flags(where: str, **flags: Any) -> None:
+    """Raise UsageError unless every flag is a boolean."""
+    for name, flag in flags.items():
+        if not isinstance(flag, (bool, np.bool_)):
+            raise UsageError(f"{where}: {name} is True or False, not {flag!r}.")
+
+
+def is_integer(value: Any) -> bool:
+    """Whether it is a number without a fraction, and no boolean."""
     return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
 
 
@@ -61,6 +69,7 @@ class Linear(Module):
 
     def __init__(self, in_features: int, out_features: int, bias: bool = True) -> None:
         check_sizes("Linear", in_features=in_features, out_features=out_features)
+        check_flags("Linear", bias=bias)
         self.in_features, self.out_features = in_features, out_features
         self.weight = uniform((out_features, in_features), 1 / sqrt(in_features))
         self.bias = uniform((out_features,), 1 / sqrt(in_features)) if bias else None
@@ -88,7 +97,7 @@ class Embedding(Module):
         table = random.generator().standard_normal((num_embeddings, embedding_dim), dtype=np.float32)
         self.padding_idx = padding_idx
         if padding_idx is not None:
-            if not _is_integer(padding_idx) or not -num_embeddings <= padding_idx < num_embeddings:
+            if not is_integer(padding_idx) or not -num_embeddings <= padding_idx < num_embeddings:
                 raise UsageError(
                     f"Embedding: padding_idx is a row, an integer from {-num_embeddings} to {num_embeddings - 1}, not "
                     f"{padding_idx!r}."

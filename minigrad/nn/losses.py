@@ -11,7 +11,7 @@ import numpy as np
 from minigrad.arraytype import ArrayType, broadcast_shapes, show
 from minigrad.core import as_value
 from minigrad.errors import DtypeError, GradientError, ShapeError, UsageError
-from minigrad.nn.layers import one_value
+from minigrad.nn.layers import is_integer, one_value
 from minigrad.ops.elementwise import astype, equal, isfinite, logical_and, logical_not, softplus, square, where
 from minigrad.ops.reduce import cross_entropy_rows, log_softmax
 from minigrad.ops.reduce import sum as sum_
@@ -46,6 +46,8 @@ def cross_entropy(logits: Any, targets: Any, *, weight: Any = None, ignore_index
     check_reduction("cross_entropy", reduction)
     if not logits.ndim or not logits.shape[-1]:
         raise ShapeError(f"cross_entropy takes logits [..., C] of at least one class, not {show(logits)}.")
+    if ignore_index is not None and not is_integer(ignore_index):
+        raise UsageError(f"cross_entropy: ignore_index is an integer or None, not {ignore_index!r}.")
     if not isinstance(label_smoothing, (int, float)) or not 0 <= label_smoothing <= 1:
         raise UsageError(f"cross_entropy: label_smoothing must be from 0 to 1, not {label_smoothing!r}.")
     shape, classes = logits.shape[:-1], logits.shape[-1]
@@ -144,7 +146,7 @@ def binary_cross_entropy_with_logits(logits: Any, targets: Any, *, weight: Any =
 
 def check_reduction(name: str, reduction: Any) -> None:
     """Raise UsageError unless it is one of the three."""
-    if reduction not in ("mean", "sum", "none"):
+    if not isinstance(reduction, str) or reduction not in ("mean", "sum", "none"):
         raise UsageError(f"{name}: reduction is mean, sum or none, not {reduction!r}.")
 
 

@@ -173,8 +173,10 @@ class Module:
 
     def train(self, mode: bool = True) -> Self:
         """Behave as in training: dropout drops."""
+        if not isinstance(mode, bool):
+            raise UsageError(f"{type(self).__name__}.train() takes True or False, not {mode!r}.")
         for module in Module.modules(self):
-            module._minigrad_training = bool(mode)
+            module._minigrad_training = mode
         return self
 
     def eval(self) -> Self:

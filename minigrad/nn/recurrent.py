@@ -14,7 +14,7 @@ from minigrad.arraytype import show
 from minigrad.core import Value, as_value
 from minigrad.errors import DtypeError, ScanError, ShapeError, UsageError, did_you_mean
 from minigrad.nn.cell import Cell
-from minigrad.nn.layers import Dropout, check_share, check_sizes, one_value
+from minigrad.nn.layers import Dropout, check_flags, check_share, check_sizes, one_value
 from minigrad.nn.module import Module, Parameter
 from minigrad.ops.elementwise import astype, where
 from minigrad.ops.shape import concat, expand_dims, permute_dims, stack, unstack
@@ -57,6 +57,7 @@ class Recurrent(Module):
     ) -> None:
         check_sizes("Recurrent", input_size=input_size, hidden_size=hidden_size, num_layers=num_layers)
         check_share("Recurrent", "dropout", dropout)
+        check_flags("Recurrent", bidirectional=bidirectional, reverse=reverse, batch_first=batch_first)
         kind = _cell_class(cell, cell_options)
         self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, num_layers
         self.directions = 2 if bidirectional else 1
@@ -171,7 +172,7 @@ class Recurrent(Module):
             ShapeError: if rows or state do not fit.
         """
         leaves, _ = flatten(state)
-        if not leaves or any(leaf.ndim < 2 for leaf in leaves):
+        if not leaves or not all(isinstance(leaf, Tensor) and leaf.ndim > 1 for leaf in leaves):
             raise ShapeError(
                 "Recurrent.reset takes a state of a batch, as the layer returned it, each leaf [layers, B, ...]."
             )
@@ -224,14 +225,16 @@ def _in_float(x: Any, dtype: Any) -> Any:
 
 def _rows(rows: Any, batch: int) -> Any:
     """Which of a batch's rows are meant, [B]: by booleans, or by their numbers."""
-    given = np.atleast_1d(np.asarray(rows))
+    try:
+        given = np.atleast_1d(np.asarray(rows))
+    except ValueError:  # a ragged list
+        given = np.array(None)
     if given.dtype.kind == "b" and given.shape == (batch,):
         return given
     numbers = given.astype(int) if given.size == 0 else given
     if numbers.dtype.kind not in "iu" or numbers.ndim != 1 or not ((-batch <= numbers) & (numbers < batch)).all():
         raise ShapeError(
-            f"Recurrent.reset: rows must be booleans [{batch}], or numbers of rows from 0 to {batch - 1}, not "
-            f"{given.tolist()}."
+            f"Recurrent.reset: rows must be booleans [{batch}], or numbers of rows from 0 to {batch - 1}, not {rows!r}."
         )
     which = np.zeros(batch, bool)
     which[numbers] = True
