@@ -27,7 +27,7 @@ class LSTM(mg.nn.Cell):
     forget_bias: the forget gate's first bias (Jozefowicz et al. 2015 advise 1); `None`: as drawn.
     chrono: T_max of chrono initialisation (Tallec and Ollivier 2018), b_f = ln U[1, T_max - 1], b_i = -b_f; 0: not.
     zoneout, recurrent_dropout: see `mg.nn.Cell`.
-    bias: whether there are b and c.
+    bias: whether there are b and c; without them forget_bias and chrono, which tasks suggest, have nothing to set.
     """
 
     carry_names = ("h", "c")
@@ -40,9 +40,6 @@ class LSTM(mg.nn.Cell):
             raise mg.errors.UsageError(f"lstm: bias is True or False, not {bias!r}.")
         if not isinstance(projection, int) or projection < 0:
             raise mg.errors.UsageError(f"lstm: projection must be an integer, 0 or more, not {projection!r}.")
-        if not bias and (chrono or forget_bias is not None):
-            raise mg.errors.UsageError("lstm: forget_bias and chrono say how biases begin, and bias=False leaves none. "
-                                       "Leave out one or the other.")  # fmt: skip
         self.hidden_size, self.output_size = hidden_size, projection or hidden_size
         self.peephole, self.coupled, self.layer_norm, self.projection = peephole, coupled, layer_norm, projection
         self.gates = "fgo" if coupled else "ifgo"
@@ -69,7 +66,7 @@ class LSTM(mg.nn.Cell):
             self._set_bias("f", np.full(hidden_size, forget_bias, np.float32))
 
     def _set_bias(self, gate: str, values: Any) -> None:
-        if gate in self.gates:
+        if gate in self.gates and self.bias_ih is not None:
             start = self.gates.index(gate) * self.hidden_size
             with mg.no_grad():
                 self.bias_ih[start : start + self.hidden_size] = values

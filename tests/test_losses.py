@@ -101,6 +101,14 @@ def test_no_target_that_counts_is_a_loss_of_zero() -> None:
     assert mg.nn.cross_entropy(np.ones((0, 3)), np.zeros(0, int)).item() == 0
 
 
+def test_integers_are_compared_as_floats() -> None:
+    assert mg.nn.mse_loss(np.array([1], "u1"), np.array([2], "u1")).item() == 1
+    loss = mg.nn.binary_cross_entropy_with_logits(np.array([1]), np.array([True])).item()
+    assert loss == pytest.approx(np.log1p(np.exp(-1.0)), rel=1e-15)
+    assert mg.nn.cross_entropy([[1, 3]], [1]).item() == pytest.approx(np.log1p(np.exp(-2.0)), rel=1e-14)
+    assert mg.nn.mse_loss(mg.ones(2), np.array([0, 2])).dtype == np.float32
+
+
 def test_a_chance_of_zero_counts_nothing_even_of_a_class_that_cannot_be() -> None:
     logits, chances = np.array([[0.0, 1.0, -np.inf]]), np.array([[0.25, 0.75, 0.0]])
     want = -(chances[0, :2] * (logits[0, :2] - np.logaddexp(0, 1))).sum()

@@ -130,16 +130,15 @@ def binary_cross_entropy_with_logits(logits: Any, targets: Any, *, weight: Any =
     Raises:
         ShapeError: if the shapes differ, or a weight does not broadcast to them.
     """
-    where_ = "binary_cross_entropy_with_logits"
-    logits, targets = _same_shape(where_, _floats(where_, logits), targets)
-    check_reduction(where_, reduction)
-    targets = targets if targets.dtype.kind == "f" else astype(targets, logits.dtype)
+    name = "binary_cross_entropy_with_logits"
+    logits, targets = _same_shape(name, logits, targets)
+    check_reduction(name, reduction)
     if weight is not None:
-        weight = _weights(f"{where_}: weight", weight, logits.shape, logits.dtype)
+        weight = _weights(f"{name}: weight", weight, logits.shape, logits.dtype)
         logits, targets = (where(weight == 0, 0.0, x) for x in (logits, targets))
     positive = targets
     if pos_weight is not None:
-        positive = targets * _weights(f"{where_}: pos_weight", pos_weight, logits.shape, logits.dtype)
+        positive = targets * _weights(f"{name}: pos_weight", pos_weight, logits.shape, logits.dtype)
     losses = positive * softplus(-logits) + (1 - targets) * softplus(logits)
     return reduce_loss(losses if weight is None else losses * weight, reduction, losses.size)
 
@@ -161,12 +160,13 @@ def _floats(name: str, x: Any) -> Any:
 
 
 def _same_shape(name: str, x: Any, y: Any) -> tuple[Any, Any]:
-    x, y = one_value(name, x), one_value(name, y)
+    """Both as floats: what a loss compares element by element."""
+    x, y = _floats(name, x), one_value(name, y)
     if x.shape != y.shape:
         raise ShapeError(
             f"{name}: {show(x)} against targets {show(y)}; the shapes must be equal, nothing is broadcast."
         )
-    return x, y
+    return x, y if y.dtype.kind == "f" else astype(y, x.dtype)
 
 
 def _weights(name: str, given: Any, shape: tuple[int, ...], dtype: Any) -> Array:
