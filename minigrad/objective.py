@@ -21,19 +21,22 @@ from minigrad.ops.shape import reshape
 
 
 def counted(batch: Batch) -> Any:
-    """Where loss and accuracy count, of the targets' shape: the batch's mask, else the steps within `lengths`, else
-    everywhere (None).
+    """Where loss and accuracy count, of the targets' shape: the batch's mask, else the steps within `lengths` (of
+    targets [B] the rows that have a step), else everywhere (None).
 
     Raises:
-        ShapeError: for a mask that has neither the targets' shape nor that of their steps and rows.
+        ShapeError: for a mask that has neither the targets' shape nor that of their steps and rows, or other lengths.
         DtypeError: for a mask that is not true or false.
     """
-    shape = np.shape(batch.targets)
-    if batch.mask is None and (batch.lengths is None or len(shape) == 1):
-        return None
-    mask = np.asarray(batch.mask)
+    shape, lengths, mask = np.shape(batch.targets), batch.lengths, np.asarray(batch.mask)
     if batch.mask is None:
-        mask = np.arange(shape[0])[:, None] < np.asarray(batch.lengths)
+        if lengths is None:
+            return None
+        if np.shape(lengths) != (shape if len(shape) == 1 else shape[1:2]):
+            raise ShapeError(
+                f"a batch of targets {list(shape)} has lengths {list(np.shape(lengths))}. Give one number for each row."
+            )
+        mask = np.asarray(lengths) > (0 if len(shape) == 1 else np.arange(shape[0])[:, None])
     if mask.shape not in (shape, shape[:2]):
         raise ShapeError(
             f"a batch's mask must have the targets' shape {list(shape)}, not {list(mask.shape)}. Say of each target "
@@ -59,7 +62,7 @@ def make_loss(kind: Any) -> Callable[[Any, Batch], Any]:
         return kind
 
     def loss(ys: Any, batch: Batch) -> Any:
-        outputs, mask = answers(one_value("a task's loss", ys), batch), counted(batch)
+        mask, outputs = counted(batch), answers(one_value("a task's loss", ys), batch)
         if kind == "cross_entropy":
             targets = batch.targets if mask is None else np.where(mask, batch.targets, -1)
             return nn.cross_entropy(outputs, targets, ignore_index=None if mask is None else -1)

@@ -141,6 +141,16 @@ def test_what_stands_at_an_ignored_target_reaches_nothing(bad: float, options) -
 
 
 @pytest.mark.parametrize("bad", BAD)
+def test_a_row_without_chances_counts_nothing_whatever_its_scores(bad: float) -> None:
+    x = mg.tensor(np.array([[1.0, 2.0], [bad, bad]]), requires_grad=True)
+    loss = mg.nn.cross_entropy(x, np.array([[1.0, 0.0], [0.0, 0.0]]), reduction="sum")
+    loss.backward()
+    assert loss.item() == pytest.approx(np.log1p(np.e), rel=1e-14)
+    assert np.isfinite(x.grad.numpy()).all()
+    assert not x.grad.numpy()[1].any()
+
+
+@pytest.mark.parametrize("bad", BAD)
 def test_a_weight_of_zero_leaves_out_whatever_it_weighs(bad: float) -> None:
     x, t = mg.tensor(np.array([0.5, bad, -1.0]), requires_grad=True), mg.tensor(np.array([1.0, bad, 0.0]))
     loss = mg.nn.binary_cross_entropy_with_logits(x, t, weight=[1.0, 0.0, 2.0], reduction="sum")
@@ -223,6 +233,18 @@ def test_a_mask_counts_whole_steps_of_wider_targets_and_has_no_other_shape() -> 
                 make_loss(kind)(ys[..., :1], mg.Batch(np.zeros((4, 2, 1)), flat, mask))
         with pytest.raises(DtypeError, match="must be true or false"):
             make_loss(kind)(ys[..., :1], mg.Batch(np.zeros((4, 2, 1)), flat, np.full((4, 2), 0.5)))
+
+
+@pytest.mark.parametrize("kind", ["mse", "cross_entropy"])
+def test_a_row_without_a_step_has_no_answer(kind: str) -> None:
+    ys = np.random.default_rng(0).normal(size=(4, 3, 1 if kind == "mse" else 2))
+    targets, lengths = np.array([1, 0, 1]), np.array([4, 0, 2])
+    whole = make_loss(kind)(ys, mg.Batch(np.zeros((4, 3, 1)), targets, lengths=lengths)).item()
+    rows = mg.Batch(np.zeros((4, 2, 1)), targets[::2], lengths=lengths[::2])
+    assert whole == pytest.approx(make_loss(kind)(ys[:, ::2], rows).item(), rel=1e-14)
+    for targets in (np.array([1, 0, 1]), np.zeros((4, 3), int)):
+        with pytest.raises(ShapeError, match=r"has lengths \[2\]. Give one number for each row"):
+            make_loss(kind)(ys, mg.Batch(np.zeros((4, 3, 1)), targets, lengths=lengths[:2]))
 
 
 def test_accuracy_counts_what_the_mask_counts() -> None:

@@ -101,6 +101,12 @@ def test_a_circle_of_modules_ends_and_each_weight_comes_once() -> None:
     assert len(names(crowd[0])) == 12
 
 
+def test_weights_in_a_set_are_refused_since_they_have_no_names() -> None:
+    with pytest.raises(UsageError, match="the weights in ws have no names, since a set has no order"):
+        Holds(ws={weight()}).parameters()
+    assert names(Holds(ws={1, 2}, w=weight())) == ["w"]
+
+
 def test_two_weights_of_one_name_are_refused() -> None:
     with pytest.raises(UsageError, match=r"two weights are called 'ws\.1', float32\[2\] and float32\[3\]"):
         Holds(ws={1: weight(2), "1": weight(3)}).state_dict()

@@ -46,7 +46,7 @@ def is_integer(value: Any) -> bool:
 
 def check_share(where: str, name: str, value: Any) -> None:
     """Raise UsageError unless `value` is a probability below 1."""
-    if not isinstance(value, (int, float)) or not 0 <= value < 1:
+    if not isinstance(value, (int, float, np.floating)) or not 0 <= value < 1:
         raise UsageError(f"{where}: {name} must be from 0 up to, not including, 1, not {value!r}.")
 
 

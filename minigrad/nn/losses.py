@@ -12,7 +12,18 @@ from minigrad.arraytype import ArrayType, broadcast_shapes, show
 from minigrad.core import as_value
 from minigrad.errors import DtypeError, GradientError, ShapeError, UsageError
 from minigrad.nn.layers import is_integer, one_value
-from minigrad.ops.elementwise import astype, equal, isfinite, logical_and, logical_not, softplus, square, where
+from minigrad.ops.elementwise import (
+    astype,
+    equal,
+    isfinite,
+    logical_and,
+    logical_not,
+    not_equal,
+    softplus,
+    square,
+    where,
+)
+from minigrad.ops.reduce import any as any_
 from minigrad.ops.reduce import cross_entropy_rows, log_softmax
 from minigrad.ops.reduce import sum as sum_
 from minigrad.ops.shape import reshape
@@ -48,7 +59,7 @@ def cross_entropy(logits: Any, targets: Any, *, weight: Any = None, ignore_index
         raise ShapeError(f"cross_entropy takes logits [..., C] of at least one class, not {show(logits)}.")
     if ignore_index is not None and not is_integer(ignore_index):
         raise UsageError(f"cross_entropy: ignore_index is an integer or None, not {ignore_index!r}.")
-    if not isinstance(label_smoothing, (int, float)) or not 0 <= label_smoothing <= 1:
+    if not isinstance(label_smoothing, (int, float, np.floating)) or not 0 <= label_smoothing <= 1:
         raise UsageError(f"cross_entropy: label_smoothing must be from 0 to 1, not {label_smoothing!r}.")
     shape, classes = logits.shape[:-1], logits.shape[-1]
     by_class = None if weight is None else _weights("cross_entropy: weight", weight, (classes,), logits.dtype)
@@ -57,7 +68,8 @@ def cross_entropy(logits: Any, targets: Any, *, weight: Any = None, ignore_index
     if targets.dtype.kind == "f" and targets.shape == logits.shape:
         if ignore_index is not None:
             raise UsageError("cross_entropy: ignore_index goes with integer targets. Give those rows chances of 0.")
-        chances = astype(targets, logits.dtype) * (1 - label_smoothing) + label_smoothing / classes
+        spread = float(label_smoothing)
+        chances = astype(targets, logits.dtype) * (1 - spread) + spread / classes
         losses = _expected(logits, chances if by_class is None else chances * by_class)
         return reduce_loss(losses, reduction, losses.size or 1)
     if targets.dtype.kind not in "iu":
@@ -99,8 +111,10 @@ def _of_classes(logits: Any, targets: Array, by_class: Any, ignore: int | None, 
 
 
 def _expected(logits: Any, chances: Any) -> Any:
-    """[..., C], [..., C] -> [...]: -Σ p log softmax(x); a class that cannot be, and is not, adds nothing."""
-    logs = log_softmax(logits)
+    """[..., C], [..., C] -> [...]: -Σ p log softmax(x); a class that cannot be, and is not, adds nothing, nor does a row
+    without chances.
+    """
+    logs = log_softmax(where(any_(not_equal(chances, 0), axis=-1, keepdims=True), logits, 0.0))
     nothing = logical_and(equal(chances, 0), logical_not(isfinite(logs)))
     return -sum_(chances * where(nothing, 0.0, logs), axis=-1)
 

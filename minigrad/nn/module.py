@@ -13,6 +13,7 @@ from minigrad.tape import Leaf
 from minigrad.values import Tensor
 
 Array = np.ndarray[Any, Any]
+NESTS = (list, tuple, dict)
 
 
 class Parameter(Tensor):
@@ -249,6 +250,11 @@ def _opened(name: str, value: Any, around: tuple[int, ...]) -> Iterator[tuple[st
     """The parameters and modules of a nest with their names; `around` are the nests that it lies in, for circles."""
     if isinstance(value, (Parameter, Module)):
         yield name, value
-    elif isinstance(value, (list, tuple, dict)) and id(value) not in around:
+    elif isinstance(value, NESTS) and id(value) not in around:
         for key, part in value.items() if isinstance(value, dict) else enumerate(value):
-            yield from _opened(f"{name}.{key}", part, (*around, id(value)))
+            if isinstance(part, (Parameter, Module, *NESTS)):
+                yield from _opened(f"{name}.{key}", part, (*around, id(value)))
+    elif isinstance(value, (set, frozenset)) and any(isinstance(part, (Parameter, Module)) for part in value):
+        raise UsageError(
+            f"the weights in {name} have no names, since a set has no order. Use a list, a tuple or a dict."
+        )

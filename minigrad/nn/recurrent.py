@@ -189,7 +189,7 @@ class Recurrent(Module):
 
     def _carries(self, state: Any, batch: int, dtype: Any, device: str) -> tuple[list[list[Any]], Any]:
         """The first carry of every cell as leaves, floats in `dtype`, and their structure."""
-        first = [flatten(cell.initial_carry(batch)) for cell in self.cells]
+        first = [flatten(tree_map(as_value, cell.initial_carry(batch))) for cell in self.cells]
         if device != "cpu":
             first = [([leaf.to(device) for leaf in leaves], structure) for leaves, structure in first]
         structure, named, held = first[0][1], self.cells[0].carry_names, len(first[0][0])
@@ -220,7 +220,7 @@ class Recurrent(Module):
 
 def _in_float(x: Any, dtype: Any) -> Any:
     """A leaf of a first carry in the layer's float dtype; a counter or a flag stays what it is."""
-    return astype(x, dtype) if (x := as_value(x)).dtype.kind == "f" else x
+    return astype(x, dtype) if x.dtype.kind == "f" else x
 
 
 def _rows(rows: Any, batch: int) -> Any:
