@@ -111,7 +111,7 @@ def _of_classes(logits: Any, targets: Array, by_class: Any, ignore: int | None, 
 
 
 def _expected(logits: Any, chances: Any) -> Any:
-    """[..., C], [..., C] -> [...]: -Σ p log softmax(x); a class that cannot be, and is not, adds nothing, nor does a row
+    """[..., C], [..., C] -> [...]: -Σ p log softmax(x); a class that cannot be, and is not, adds nothing, nor a row
     without chances.
     """
     logs = log_softmax(where(any_(not_equal(chances, 0), axis=-1, keepdims=True), logits, 0.0))
