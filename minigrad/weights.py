@@ -26,7 +26,7 @@ def read_arrays(path: str | os.PathLike[str]) -> tuple[dict[str, Array], dict[st
     """Read what `write_arrays` wrote.
 
     Raises:
-        WeightsError: if the file is missing, cut short, or of another kind.
+        WeightsError: if the file is missing, cut short, of another kind, or holds numbers that NumPy does not know.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -35,7 +35,9 @@ def read_arrays(path: str | os.PathLike[str]) -> tuple[dict[str, Array], dict[st
     try:
         with safe_open(path, framework="numpy") as file:
             return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
-    except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
+    except (TypeError, AttributeError) as error:  # bfloat16, float8
+        raise WeightsError(f"{path} holds numbers that NumPy does not know ({error}). Save them as float32.") from None
+    except (SafetensorError, OSError, ValueError, KeyError) as error:
         raise WeightsError(f"{path} is not a whole safetensors file ({error}). Write it again with mg.save.") from None
 
 

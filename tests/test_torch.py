@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import minigrad as mg
+from minigrad.errors import WeightsError
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
@@ -181,6 +182,22 @@ def test_layers_batch_first_without_a_batch_and_without_biases(name: str, batche
     for a, b in zip(*(x if name == "lstm" else (x,) for x in (last, of_torch)), strict=True):
         np.testing.assert_allclose(a.detach().numpy(), b.detach().numpy(), atol=1e-12)
     agree(ys, want, [xs, *state], rng.normal(size=ys.shape))
+
+
+def test_a_file_of_narrower_floats_says_so(tmp_path) -> None:
+    from safetensors.torch import save_file
+
+    layer = mg.nn.Linear(2, 2)
+    before = layer.state_dict()
+    for dtype, words in (
+        (torch.bfloat16, "numbers that NumPy does not know"),
+        (torch.float16, "weight: float16 is too"),
+    ):
+        save_file({"weight": torch.ones(2, 2, dtype=dtype), "bias": torch.ones(2)}, tmp_path / "w.safetensors")
+        with pytest.raises(WeightsError, match=words):
+            mg.load_weights(tmp_path / "w.safetensors", layer)
+    for name, array in layer.state_dict().items():
+        np.testing.assert_array_equal(array, before[name])
 
 
 def test_weights_that_modules_share_go_both_ways() -> None:
