@@ -54,7 +54,7 @@ def cases(size: str, dtype: type) -> dict[str, tuple[Callable[[], object], Calla
     index, targets = rng.integers(0, 50, r), rng.integers(0, n, r)
     table = np.zeros((50, n), dtype)
     state = [rng.normal(size=flat.size).astype(dtype) ** 2 for _ in range(4)]
-    settings = np.array([0.001, 1, 0.9, 0.999, 1e-8, 0, 0], dtype)
+    settings = np.array([0.001, 1, 0.9, 0.1, 0.999, 0.001, 1e-8, 0, 0])
     return {
         "softmax": (lambda: numpy_softmax(x), lambda: rows.softmax(x)),
         "cross entropy": (lambda: numpy_cross_entropy(x, targets), lambda: rows.cross_entropy(x, targets)),

@@ -41,6 +41,7 @@ def train(
     \b
     minigrad train lstm --task copy
     minigrad train gru --task adding --length 100 --steps 2000
+    minigrad train lstm --task copy --steps 3000 --set schedule=cosine
     minigrad train --resume runs/lstm-copy-1 --steps 4000
     minigrad train --resume runs/lstm-copy-1 --set lr=0.001
 

@@ -12,6 +12,7 @@ from minigrad.errors import DtypeError, ShapeError
 
 Shape = tuple[int, ...]
 SCALARS = (bool, int, float)
+NUMBERS = {n: np.dtype(n) for n in "int8 int16 int32 int64 uint8 uint16 uint32 uint64 float32 float64".split()}
 
 
 class ArrayType(NamedTuple):

@@ -28,10 +28,12 @@ DEFAULTS: Table = {
     "device": "cpu", "trace": "time",
 }  # fmt: skip
 MODEL_KEYS = ("hidden", "layers", "bidirectional")  # that a model's `build` may ask for by name
-TRAINING: dict[str, type] = {"clip_value": float, "noise": float}  # of the table [optimizer], for all of them
+# Of the table [optimizer], for all of them.
+TRAINING: dict[str, type] = {"clip_value": float, "noise": float, "schedule": str, "warmup": int}
 SIZES = {"patience": 10**9, "steps": 10**9, "batch": 10**6, "length": 10**7, "hidden": 10**5, "layers": 1000}
 CHOICES = {"device": DEVICES, "trace": ("off", "params", "time")}
 UNSOLVABLE_STEPS = 1000  # where a task does not say when it is solved
+MOST_STEPS = 20_000  # of a run that stops when the task is solved
 NAMED_BY = {"optimizer": "adam", "unroll": "full"}  # tables that a top-level option names, with the default
 
 
@@ -143,8 +145,8 @@ class Resolver:
             table, name = self._place(source, key)
             kind = KEYS[name] if not table else self.known[table][name]
             value = _typed(f"{source}: {key}", value, kind)
-            if table == "optimizer" and name in TRAINING and not 0 < value < float("inf"):
-                raise UsageError(f"{source}: {key} must be a number above 0, not {value}.")
+            if table == "optimizer" and name in TRAINING:
+                _check_training(source, name, value)
             if not table:
                 _check_range(source, name, value)
             (self.tables[table] if table else self.top)[name] = value
@@ -181,7 +183,16 @@ class Resolver:
         )
 
     def resolved(self) -> Table:
-        """The whole configuration as it is written to `config.toml`."""
+        """The whole configuration as it is written to `config.toml`.
+
+        Raises:
+            UsageError: if the warmup leaves no step of the run.
+        """
+        warmup, steps = self.tables["optimizer"].get("warmup", 0), self.top.get("steps", MOST_STEPS)
+        if warmup >= steps:
+            raise UsageError(
+                f"warmup={warmup} takes all {steps} steps of the run. Make it shorter, or give more --steps."
+            )
         tables = {table: {"name": self.names[table], **self.tables[table]} for table in TABLES}
         return {**{k: self.top[k] for k in KEYS if k in self.top}, **tables}
 
@@ -207,6 +218,17 @@ def _typed(where: str, value: Any, kind: Any) -> Any:
         wanted = " or ".join(words.get(k, str(k)) for k in kinds if k is not type(None))
         raise UsageError(f"{where} must be {wanted}, not {value!r}.")
     return value
+
+
+def _check_training(source: str, name: str, value: Any) -> None:
+    from minigrad.optim.course import NAMES
+
+    if name == "schedule" and value not in NAMES:
+        raise UsageError(
+            f"{source}: no schedule is called {value!r}.{did_you_mean(value, NAMES)} There are: {', '.join(NAMES)}."
+        )
+    if name != "schedule" and not 0 < value < float("inf"):
+        raise UsageError(f"{source}: {name} must be a number above 0, not {value}.")
 
 
 def _check_range(source: str, name: str, value: Any) -> None:

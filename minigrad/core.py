@@ -33,7 +33,7 @@ class Op:
                 An argument whose name begins with `_` comes as its ArrayType: its value is not kept for the backward.
     broadcasts: the cotangents may have the broadcast shape; undoing it happens in one place, `tape.py`.
     loop:       for ops on elements, the expression in a generated loop: `{0}`, `{1}` inputs, `{t}` the result's type
-                as in `float32`, `{f}` its bits.
+                as in `float32`, `{f}` its bits.  loops_over: the kinds of dtypes for which it says what `forward` says.
     expand:     the same value from simpler ops, for generated code.
     samples:    `rng -> [(inputs, metadata), ...]`, what the tests draw from; inputs inside the smooth region.
     """
@@ -46,6 +46,7 @@ class Op:
     multiple: bool = False
     broadcasts: bool = False
     loop: str = ""
+    loops_over: str = "biuf"
     expand: Callable[..., Any] | None = None
     keeps: tuple[bool, ...] = ()
 

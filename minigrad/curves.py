@@ -11,7 +11,7 @@ import numpy as np
 from minigrad import nn
 from minigrad.gates import openness
 from minigrad.mode import quiet
-from minigrad.tracing import ScanTrace
+from minigrad.tracing import ScanTrace, lengths
 from minigrad.tree import paths
 
 ROWS = 4  # of a batch, whose gates are looked at
@@ -45,7 +45,7 @@ def time_grad_norm(model: nn.Module, scans: list[ScanTrace]) -> dict[str, list[f
     found: dict[str, list[float]] = {}
     for i, scan in enumerate(scans):
         for name, norms in zip(names[i % len(names)], scan.carry_grad_norm, strict=True):
-            found.setdefault(name, []).extend(short(x) for x in np.sqrt(np.square(norms).sum(axis=1)))
+            found.setdefault(name, []).extend(short(x) for x in lengths(norms))
     return found
 
 

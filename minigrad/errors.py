@@ -73,6 +73,10 @@ class PluginError(MinigradError, RuntimeError):
     exit_code = 4
 
 
+class DefectError(RuntimeError):
+    """A fault of minigrad's own, which no user can mend; not one of the family above."""
+
+
 def placed(error: MinigradError, when: str) -> MinigradError:
     """The same error, saying first in which line and expression of the user's own code it arose.
 

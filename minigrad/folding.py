@@ -3,11 +3,14 @@
 Imports `tracing` and the floors below.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
+import numpy as np
+
 from minigrad import random
-from minigrad.arraytype import ArrayType
+from minigrad.arraytype import ArrayType, is_floating
+from minigrad.device import put
 from minigrad.mode import is_recording, quiet, recording
 from minigrad.tape import Edge, Node, now, sources, walk_back
 from minigrad.tracing import Step
@@ -39,6 +42,24 @@ def fold(run: Callable[[], tuple[list[Tensor], list[Step]]], *, heard: Heard, ag
     for i, (result, _) in enumerate(made):
         result.edge = (node, i)
     return results
+
+
+class Untouched(Node):
+    """Values that others would have gone into, had there been a step: their gradients are zero."""
+
+    __slots__ = ()
+
+    def pull(self, gs: list[Any]) -> list[Any]:
+        types = [edge[0].types[edge[1]] for edge in self.edges or () if edge is not None]
+        return [Tensor(put(np.zeros(t.shape, t.dtype), gs[0].device)) for t in types]
+
+
+def untouched(value: Tensor, edges: Iterable[Edge | None]) -> Tensor:
+    """The value, depending on all that lies behind some edges."""
+    found = [edge for edge in edges if edge is not None]
+    if found and is_recording() and is_floating(value.dtype):
+        value.edge = (Untouched((ArrayType(value.shape, value.dtype),), found), 0)
+    return value
 
 
 class FoldNode(Node):

@@ -83,7 +83,7 @@ class Scan:
     def part(self, carry: list[Numbers], start: int) -> "Segment":
         """Run the segment from `start` on."""
         xs = self.xs if len(self.starts) == 1 else [x[start : start + self.size] for x in self.xs]
-        length = len(xs[0])
+        length = min(self.size, self.steps.length - start)
         own = take(self.program.forward, length, self.device)
         return Segment(length, own, *self.run.ahead(self.weights, own, length, self.steps.reverse, carry, xs))
 
@@ -191,8 +191,10 @@ def _norms(values: Numbers) -> Numbers:
     """[T, B, N] -> [T, B], in float64."""
     if devices.home(values) != "cpu":
         return devices.arrays(devices.home(values)).row_norms(values)
-    out = np.empty(values.shape[:2])
-    row_norms(np.ascontiguousarray(values).reshape(-1, values.shape[2]), out.reshape(-1))
+    steps, batch, width = values.shape
+    out = np.empty((steps, batch))
+    floats = values if is_floating(values.dtype) else values.astype(np.float64)
+    row_norms(np.ascontiguousarray(floats).reshape(steps * batch, width), out.reshape(-1))
     return out
 
 

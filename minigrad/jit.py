@@ -28,6 +28,7 @@ from numba.core import cgutils as _cgutils
 from numba.core import imputils
 from numba.extending import intrinsic as _intrinsic
 
+from minigrad.errors import DefectError
 from minigrad.files import cache_folder, write_atomically
 
 cgutils: Any = _cgutils  # Numba's own files have no types
@@ -117,7 +118,13 @@ def _watch(jitted: Any) -> None:
         if name not in _announced:
             _announced.add(name)
             listener(name)
-        return compile_(*args)
+        try:
+            return compile_(*args)
+        except numba.core.errors.NumbaError as error:
+            raise DefectError(
+                f"the kernel {jitted.py_func.__name__} could not be compiled for {name}: {error}. This is a fault of "
+                "minigrad: please report it. With compiled=False a cell runs step by step."
+            ) from error
 
     jitted._cache.load_overload, jitted._compiler.compile = load_or_nothing, compile_aloud
 

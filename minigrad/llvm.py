@@ -1,5 +1,5 @@
-"""Three things that Numba has no words for, written in LLVM's: the register tile of a matrix product, views that are
-known to lie apart, and flushing denormals to zero.
+"""Four things that Numba has no words for, written in LLVM's: the register tile of a matrix product, views that are
+known to lie apart, numbers whose making is hidden, and flushing denormals to zero.
 
 Imports `jit`. On the kernels' side of these names a stranger needs only what each function's first line says.
 """
@@ -125,6 +125,22 @@ def apart(view: Any) -> Any:
     LSTM's forward step became 4.
     """
     return _apart(view)
+
+
+@intrinsic
+def _hidden(_context: Any, number: Any) -> Any:
+    def lower(_context: Any, builder: Any, _signature: Any, args: Any) -> Any:
+        bits = ir.IntType(number.bitwidth)
+        passed = ir.InlineAsm(ir.FunctionType(bits, [bits]), "", "=r,0")
+        return builder.bitcast(builder.call(passed, [builder.bitcast(args[0], bits)]), args[0].type)
+
+    return number(number), lower
+
+
+@helper
+def hidden(number: Any) -> Any:
+    """The same float, of which LLVM does not see where it comes from."""
+    return _hidden(number)
 
 
 @intrinsic

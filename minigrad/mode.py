@@ -1,6 +1,7 @@
 """What this thread is doing: whether it writes a tape, and whether NumPy is hushed. Imports nothing of minigrad."""
 
 import threading
+from collections.abc import Callable
 from contextlib import ContextDecorator
 from typing import Any
 
@@ -12,6 +13,7 @@ class _Mode(threading.local):
 
     recording = True
     quiet = False
+    taken: Callable[[], None] | None = None  # is told when `numpy()` takes a value off the tape
 
 
 mode = _Mode()

@@ -19,9 +19,9 @@ from minigrad.core import as_value, running
 from minigrad.device import put
 from minigrad.eager import Eager
 from minigrad.errors import DeviceError, DtypeError, MinigradError, ScanError, ShapeError, TraceError, placed
-from minigrad.folding import FoldNode, fold
-from minigrad.mode import no_grad, quiet, recording
-from minigrad.ops.elementwise import identity, where
+from minigrad.folding import FoldNode, fold, untouched
+from minigrad.mode import mode, quiet, recording
+from minigrad.ops.elementwise import identity, isfinite, logical_or, stop_gradient, where
 from minigrad.ops.shape import concat, reshape, split, stack, unstack
 from minigrad.tape import now
 from minigrad.tracing import ScanTrace, Step, tracing
@@ -37,6 +37,7 @@ def scan(
     carry: Any,
     xs: Any,
     *,
+    length: int | None = None,
     lengths: Any = None,
     reverse: bool = False,
     compiled: bool | None = None,
@@ -47,8 +48,10 @@ def scan(
     Args:
         cell: a function of a carry and one step's `x`; every Tensor that it closes over is a weight.
         carry: a Tensor or nest of Tensors, `[B, ...]`; each step returns the same nest, shapes and dtypes.
-        xs: a Tensor or nest of Tensors, `[T, ...]` each. T = 0 is legal.
-        lengths: integers `[B]`, 0 to T: past its length a row keeps its carry and its `y` is zero.
+        xs: a Tensor or nest of Tensors, `[T, ...]` each, or None. T = 0 is legal.
+        length: T, where there are no xs; the cell is then called as `cell(carry, None)`.
+        lengths: integers `[B]`, 0 to T: past its length a row keeps its carry and its `y` is zero, and what stands in
+            xs there counts for nothing, be it NaN.
         reverse: run from the last step to the first; a row then starts at its own last step.
         compiled: `None` runs code compiled from the cell, or where there can be none the loop below, and says once why;
             `True` raises instead; `False` is the loop below, which is the definition.
@@ -64,7 +67,7 @@ def scan(
     >>> mg.scan(lambda total, x: (total + x, total + x), mg.zeros(1), mg.ones((3, 1)))[0]
     tensor([3.])
     """
-    steps = Steps(cell, carry, xs, lengths, reverse)
+    steps = Steps(cell, carry, xs, length, lengths, reverse)
     for hear in listeners:
         hear(steps)
     eagerly = isinstance(running.interpreter, Eager)  # else this scan is part of a cell that is being traced
@@ -84,10 +87,10 @@ def scan(
 
     def run() -> tuple[list[Tensor], list[Step]]:
         if checkpoint is None:
-            return steps.run(steps.carry, steps.xs, 0)
+            return steps.run(steps.carry, steps.xs, 0, steps.length)
         return _in_segments(steps, k, list(starts))
 
-    outs = fold(run, heard=steps.heard, again=False) if eagerly else steps.run(steps.carry, steps.xs, 0)[0]
+    outs = fold(run, heard=steps.heard, again=False) if eagerly else run()[0]
     if reason:
         _say_once(f"{steps.name} runs step by step, not compiled: {reason}")
     return unflatten(steps.carry_structure, outs[:n]), unflatten(steps.y_structure, outs[n:])
@@ -118,8 +121,6 @@ def _compiled(steps: "Steps", every: int | None, strict: bool) -> tuple[list[Ten
         if strict:
             raise
         return [], "its first step fails"  # and fails again, step by step
-    except Exception as error:
-        return [], f"it does what a stand-in cannot, {type(error).__name__}: {error}".rstrip(".?")
     for trace in steps.traces:
         trace.compiled = True
     return fused.run(steps, call, every), ""
@@ -150,18 +151,18 @@ def _in_segments(steps: "Steps", k: int, starts: list[int]) -> tuple[list[Tensor
     pieces: list[Any] = [split(x, cuts) for x in steps.xs]
     n, carry, ys = len(steps.carry), steps.carry, {}
     for s in reversed(range(len(starts))) if steps.reverse else range(len(starts)):
-        part = [p[s] for p in pieces]
-        outs = fold(partial(steps.run, carry, part, starts[s]), heard=steps.heard, again=True)
+        part, count = [p[s] for p in pieces], min(k, steps.length - starts[s])
+        outs = fold(partial(steps.run, carry, part, starts[s], count), heard=steps.heard, again=True)
         carry, ys[s] = outs[:n], outs[n:]
     if not starts:
-        return steps.run(carry, steps.xs, 0)
+        return steps.run(carry, steps.xs, 0, 0)
     return carry + [concat([ys[s][i] for s in sorted(ys)]) for i in range(len(ys[0]))], []
 
 
 class Steps:
     """A cell with its checked arguments; `run` is the loop."""
 
-    def __init__(self, cell: Cell, carry: Any, xs: Any, lengths: Any, reverse: bool) -> None:
+    def __init__(self, cell: Cell, carry: Any, xs: Any, length: Any, lengths: Any, reverse: bool) -> None:
         self.cell, self.reverse = cell, bool(reverse)
         leaves, self.carry_structure = flatten(carry)
         self.carry = [as_value(leaf) for leaf in leaves]
@@ -170,16 +171,18 @@ class Steps:
         self.y_structure: Any = None
         self.began = now()
         self.traces: list[ScanTrace] = []
-        if not self.xs or any([not x.ndim for x in self.xs]):
+        if any([not x.ndim for x in self.xs]):
             raise ScanError(
-                "scan: xs must hold at least one Tensor [T, ...]; its first axis says how many steps there are."
+                "scan: a leaf of xs has no axis; the first one is the time, which xs [T, ...] is cut along."
             )
         if len(self.xs) > 1 and len({len(x) for x in self.xs}) > 1:
             names = paths(self.xs_structure, "xs")
             sizes = ", ".join(f"{name} {show(x)}" for name, x in zip(names, self.xs, strict=True))
             raise ScanError(f"scan: the first axis of every leaf of xs is the time, and must agree: {sizes}.")
-        self.length = len(self.xs[0])
+        self.length = _length(length, len(self.xs[0]) if self.xs else None)
         self.alive = None if lengths is None else _alive(lengths, self.length, self.carry)
+        if self.alive is not None and not self.alive.all():
+            self.xs = [_without_padding(x, self.alive) for x in self.xs]
 
     @property
     def name(self) -> str:
@@ -201,12 +204,11 @@ class Steps:
         code = getattr(getattr(self.cell, "__func__", self.cell), "__code__", None)
         return name if code is None else f"{name} ({Path(code.co_filename).name}, line {code.co_firstlineno})"
 
-    def run(self, carry: list[Tensor], xs: list[Tensor], start: int) -> tuple[list[Tensor], list[Step]]:
-        """The definition: every step from `start` on, one after the other."""
-        length = len(xs[0])
+    def run(self, carry: list[Tensor], xs: list[Tensor], start: int, length: int) -> tuple[list[Tensor], list[Step]]:
+        """The definition: `length` steps from `start` on, one after the other."""
         if not length:
             return carry + self._no_ys(), []
-        x_at = list(zip(*(unstack(x) for x in xs), strict=True))
+        x_at = list(zip(*(unstack(x) for x in xs), strict=True)) or [()] * length
         ys: list[list[Tensor]] = [[]] * length
         steps = []
         for t in reversed(range(length)) if self.reverse else range(length):
@@ -223,10 +225,13 @@ class Steps:
         return carry + [stack(leaves) for leaves in zip(*ys, strict=True)], steps
 
     def _call(self, carry: list[Tensor], x: Sequence[Tensor], t: int) -> tuple[list[Tensor], list[Tensor]]:
+        before, mode.taken = mode.taken, self._numbers_taken
         try:
             result: Any = self.cell(unflatten(self.carry_structure, carry), unflatten(self.xs_structure, x))
         except (ShapeError, DtypeError, DeviceError) as error:
             raise placed(error, f"step {t}") from error
+        finally:
+            mode.taken = before
         if not isinstance(result, tuple) or len(result) != 2:
             raise ScanError(
                 f"scan: the cell {self.called} must return (carry, y), at step {t} it returned {_kind(result)}."
@@ -255,6 +260,13 @@ class Steps:
         y, self.y_structure = flatten(result[1])
         return made, [as_value(leaf) for leaf in y]
 
+    def _numbers_taken(self) -> None:
+        """The cell asked a value on the tape for its numbers, which may be meant."""
+        _say_once(
+            f"{self.name} takes numbers out of a value with numpy(), and no gradient flows through them. "
+            "If that is meant, say detach().numpy()"
+        )
+
     def _is_older(self, leaf: Any) -> bool:
         """Whether a value on the tape was there before this scan."""
         return isinstance(leaf, Tensor) and leaf.edge is not None and leaf.edge[0].number < self.began
@@ -276,21 +288,25 @@ class Steps:
         if state is not None:
             random.set_state(state)
         with recording(True), quiet():
-            outs, steps = self.run(self.carry, self.xs, 0)
+            outs, steps = self.run(self.carry, self.xs, 0, self.length)
         random.set_state(after)
         ends = [(out.edge, g) for out, g in zip(outs, gs, strict=True) if out.edge is not None]
         kept = ([edge for edge, _ in ends], steps)
-        return FoldNode((), edges, kept, lambda: kept, self.heard).pull([g for _, g in ends])
+        once = list(dict.fromkeys(edges))  # a tensor may come in twice; the walk finds all of its gradient at once
+        found = FoldNode((), once, kept, lambda: kept, self.heard).pull([g for _, g in ends])
+        whole = dict(zip(once, found, strict=True))
+        return [whole.pop(edge, None) for edge in edges]
 
     def _no_ys(self) -> list[Tensor]:
-        """What `ys` of no steps looks like: the cell runs once on zeros to tell."""
-        with no_grad():
-            _, y = self._call(self.carry, [Tensor(put(np.zeros(x.shape[1:], x.dtype), x.device)) for x in self.xs], 0)
-        return [Tensor(put(np.zeros((0, *leaf.shape), leaf.dtype), leaf.device)) for leaf in y]
+        """What `ys` of no steps looks like, and what they would depend on: the cell runs once on zeros to tell."""
+        with quiet():
+            made, y = self._call(self.carry, [_zeros(x.shape[1:], x) for x in self.xs], 0)
+        return [untouched(_zeros((0, *leaf.shape), leaf), [x.edge for x in (*made, *y, *self.xs)]) for leaf in y]
 
     def heard(self, steps: list[Step], gradient: Callable[[Tensor], Any]) -> None:
         """Pass the cotangents of these steps' carries on to the traces."""
         for trace in self.traces:
+            trace.begin_gradients()
             for step in steps:
                 trace.note_gradient(step, gradient)
 
@@ -301,6 +317,38 @@ def _kind(value: Any) -> str:
     if isinstance(value, dict):
         return f"dict with keys {sorted(value)}"
     return "one Tensor" if isinstance(value, Tensor) else type(value).__name__
+
+
+def _zeros(shape: Any, like: Tensor) -> Tensor:
+    return Tensor(put(np.zeros(shape, like.dtype), like.device))
+
+
+def _length(said: Any, of_xs: int | None) -> int:
+    """How many steps there are."""
+    if said is not None and (not isinstance(said, (int, np.integer)) or isinstance(said, bool) or said < 0):
+        raise ScanError(f"scan: length is a number of steps from 0 on, not {said!r}.")
+    if said is None and of_xs is None:
+        raise ScanError(
+            "scan: xs holds no Tensor [T, ...] whose first axis would say how many steps there are. Say length=T."
+        )
+    if said is not None and of_xs is not None and said != of_xs:
+        raise ScanError(f"scan: length is {said}, and xs have {of_xs} steps. Leave length out, or cut xs.")
+    return int(of_xs if said is None else said)
+
+
+def _without_padding(x: Any, alive: Array) -> Any:
+    """A leaf of xs [T, B, ...] with each row's own first step in the place of those that it does not run (zeros for a
+    row that runs none): a product with a gradient of zero would still be NaN for what is not finite.
+    """
+    steps, batch = alive.shape
+    if x.ndim < 2 or x.shape[:2] != (steps, batch) or not batch:
+        return x
+    first = stop_gradient(x[np.argmax(alive, axis=0), np.arange(batch)])
+    rest = (1,) * (x.ndim - 2)
+    first = where(alive.any(axis=0).reshape(batch, *rest), first, False if x.dtype.kind == "b" else 0)
+    keep = as_value(alive.reshape(steps, batch, *rest))
+    # Floats [T, B] may as well be [T, D], the same for all rows: only what could do harm is replaced there.
+    return where(logical_or(keep, isfinite(x)) if x.ndim == 2 and x.dtype.kind == "f" else keep, x, first)
 
 
 def _alive(lengths: Any, length: int, carry: list[Tensor]) -> Array:

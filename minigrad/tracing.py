@@ -41,6 +41,7 @@ class ScanTrace:
         self._carry_grad_norm = [np.full(shape, np.nan) for shape in shapes]
         self._waiting: list[tuple[Array, Any, Any]] = []  # where, and norms that are still on another device
         self.compiled = False
+        self._has_gradients = False
 
     @property
     def carry_norm(self) -> list[Array]:
@@ -70,7 +71,7 @@ class ScanTrace:
         series = {}
         for what, leaves in (("carry", self.carry_norm), ("gradient", self.carry_grad_norm)):
             for i, norms in enumerate(leaves):
-                total = np.sqrt(np.square(norms).sum(axis=1)).tolist()
+                total = lengths(norms).tolist()
                 series[f"{what} {i}" if len(leaves) > 1 else what] = (range(len(total)), total)
         return svg.curves(title, series, x="time step t", log=True)
 
@@ -81,6 +82,13 @@ class ScanTrace:
         """Keep the norms of step t's carry."""
         for norms, leaf in zip(self._carry_norm, carry, strict=True):
             norms[t] = _norm(leaf)
+
+    def begin_gradients(self) -> None:
+        """A backward came by: what it does not reach has a gradient of zero."""
+        if not self._has_gradients:
+            self._has_gradients = True
+            for norms in self._carry_grad_norm:
+                norms[...] = 0.0
 
     def note_gradient(self, step: Step, gradient: Callable[[Tensor], Any]) -> None:
         """Keep the norms of step t's cotangents: the cell's own result where the row ran, the kept carry elsewhere."""
@@ -102,10 +110,19 @@ def settle(traces: list[ScanTrace], beside: list[Any] | None = None) -> list[Any
     return found[len(waiting) :]
 
 
+def lengths(x: Array, axis: int = -1) -> Array:
+    """The lengths of vectors in float64, each measured by its largest number: no square vanishes or overflows."""
+    sizes = np.abs(x.astype(np.float64))
+    top = sizes.max(axis=axis, keepdims=True, initial=0.0)
+    measured = (top > 0) & (top < np.inf)
+    scale = np.where(measured, np.maximum(top, np.finfo(np.float64).tiny), 1.0)
+    found = np.sqrt(np.square(np.where(measured, sizes / scale, 0.0)).sum(axis=axis, keepdims=True))
+    return np.squeeze(np.where(measured, found * scale, top), axis)
+
+
 def _norm(x: Tensor) -> Array:
-    """[B, ...] -> [B], in float64, so that a small gradient does not vanish in its own square."""
-    rows = x.numpy().astype(np.float64).reshape(x.shape[0] if x.ndim else 1, prod(x.shape[1:]))
-    return np.sqrt(np.square(rows).sum(axis=1))
+    """[B, ...] -> [B]."""
+    return lengths(x.numpy().reshape(x.shape[0] if x.ndim else 1, prod(x.shape[1:])))
 
 
 class Trace:

@@ -14,7 +14,7 @@ import numpy as np
 
 from minigrad import __version__, checkpoint, optim, random, registry
 from minigrad.batch import Batch
-from minigrad.config import OPTIMIZERS, TRAINING, Table, make_task
+from minigrad.config import MOST_STEPS, OPTIMIZERS, TRAINING, Table, make_task
 from minigrad.curves import first_not_finite, inside, roots, short, time_grad_norm, update_ratio
 from minigrad.device import put, square_sums
 from minigrad.eager import tensor
@@ -23,6 +23,8 @@ from minigrad.mode import no_grad
 from minigrad.models import build_model, check_fits, check_memory
 from minigrad.nn.cell import mask_seeds, take_mask_seeds
 from minigrad.objective import is_solved, make_loss, measure_accuracy
+from minigrad.optim.clipping import shorten
+from minigrad.optim.course import course
 from minigrad.story import Story
 from minigrad.tracing import settle, trace
 from minigrad.tree import flatten, tree_map, unflatten
@@ -30,7 +32,6 @@ from minigrad.values import Tensor
 
 Record = dict[str, Any]
 CHECKPOINT_SECONDS = 10.0
-MOST_STEPS = 20_000  # of a run that stops when the task is solved
 INSIDE = 50  # steps between looks at gates and singular values
 RECENT = 20  # batches that a loss or accuracy is averaged over before a task counts as solved
 
@@ -57,6 +58,10 @@ class Run:
         options = {k: v for k, v in config["optimizer"].items() if k != "name" and k not in TRAINING}
         kind = getattr(optim, OPTIMIZERS[config["optimizer"]["name"]])
         self.optimizer = kind(self.model.parameters(), lr=config["lr"], **options)
+        self.schedule = None
+        if {"schedule", "warmup"} & set(chosen := config["optimizer"]):
+            total = config.get("steps", MOST_STEPS)
+            self.schedule = course(self.optimizer, chosen.get("schedule", "constant"), total, chosen.get("warmup", 0))
         options = {k: v for k, v in config["unroll"].items() if k != "name"}
         self.unroll = registry.load("unrolls", config["unroll"]["name"])(**options)
         self.loss = make_loss(self.task.loss)
@@ -182,6 +187,8 @@ class Run:
         before = {name: p._data.copy() for name, p in named.items()}
         rough, noisy = self._temper(list(moving.values()))
         tempered = square_sums([p.grad._data for p in moving.values()])
+        if self.schedule is not None:
+            self.schedule.move(self.step)
         self.optimizer.step()
         of_weights, old = [p._data for p in named.values()], list(before.values())
         leaves, structure = flatten(ys)
@@ -238,7 +245,7 @@ class Run:
         if "clip_value" in settings:
             optim.clip_grad_value(parameters, settings["clip_value"])
             clipped = square_sums([p.grad._data for p in parameters])
-        optim.shorten(parameters, clipped, self.config["clip"])
+        shorten(parameters, clipped, self.config["clip"])
         return rough, noisy
 
     def _note_best(self) -> None:

@@ -89,6 +89,8 @@ class Tensor(Operators):
 
     def numpy(self) -> Array:
         """The values as a read-only view, from another device as a copy; no gradient passes through it."""
+        if mode.taken is not None and self.edge is not None and mode.recording:
+            mode.taken()
         view = devices.put(self._data, "cpu").view()
         view.flags.writeable = False
         return view

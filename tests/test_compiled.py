@@ -28,7 +28,13 @@ def plain(program, _device="cpu"):
         out[first:last] = a[first:last] @ w
 
     def bare(function):
-        own = {**function.__globals__, "multiply": multiply, "apart": lambda view: view, "flush_denormals": int}
+        own = {
+            **function.__globals__,
+            "multiply": multiply,
+            "apart": lambda view: view,
+            "hidden": lambda x: x,
+            "flush_denormals": int,
+        }
         for name in function.__code__.co_names:
             if hasattr(own.get(name), "py_func"):
                 own[name] = bare(own[name].py_func)

@@ -291,6 +291,24 @@ def test_clipping_weights_on_two_devices() -> None:
     assert mg.optim.clip_grad_norm(weights, 1.0) == pytest.approx(1.0, rel=1e-5)
 
 
+@pytest.mark.parametrize("name", ["SGD", "RMSprop", "Adam", "AdamW"])
+def test_weights_that_are_views_move_where_they_lie(name) -> None:
+    places = []
+    for where in ("cpu", "cuda"):
+        whole = mg.tensor(np.arange(12.0).reshape(3, 4), device=where)
+        views = [whole[1:, 1:].T, whole[0], mg.zeros((0, 2), device=where)]
+        optimizer = getattr(mg.optim, name)(
+            [view for view in views if setattr(view, "requires_grad", True) is None], 0.1
+        )
+        for _ in range(2):
+            for view in views:
+                view.grad = mg.ones_like(view)
+            optimizer.step()
+        places.append(whole.numpy())
+    np.testing.assert_allclose(*places, rtol=1e-12)
+    assert (places[1] != np.arange(12.0).reshape(3, 4)).tolist() == [[True] * 4, *[[False, True, True, True]] * 2]
+
+
 def test_cells_that_make_or_move_values() -> None:
     w = mg.tensor(np.eye(2, dtype="f4"), requires_grad=True)
     start, xs = mg.ones((1, 2), device="cuda"), mg.ones((2, 1, 2), device="cuda")

@@ -14,11 +14,12 @@ FLOORS = [
      "ops.linalg", "ops.create", "ops.operators",
      "kernels.cuda_math", "kernels.cuda_scan", "kernels.cuda", "kernels.cuda_array", "kernels.cuda_elements", "kernels.cuda_products", "kernels.cuda_ops"],
     ["random", "mode", "tape", "values", "eager", "functional"],
-    ["ir", "ir.graph", "ir.trace", "ir.replay", "ir.backward", "ir.equations", "ir.simplify", "ir.passes", "ir.rows", "ir.hoist"],
+    ["ir", "ir.graph", "ir.watch", "ir.trace", "ir.replay", "ir.backward", "ir.equations", "ir.simplify", "ir.passes", "ir.rows", "ir.hoist"],
     ["codegen", "codegen.places", "codegen.plan", "codegen.schedule", "codegen.text", "codegen.loops", "codegen.cpu",
      "codegen.half", "codegen.host_text", "codegen.host", "codegen.program", "codegen.workspace", "codegen.cuda_loops", "codegen.cuda", "codegen.cuda_run", "codegen.run"],
     ["tracing", "folding", "compiled", "fused", "recurrence", "batch", "weights", "api"],
-    ["nn.module", "nn.layers", "nn.attention", "nn.losses", "nn.ctc", "registry", "nn.cell", "nn.recurrent", "nn", "optim", "gradcheck", "config", "checkpoint",
+    ["nn.module", "nn.layers", "nn.attention", "nn.losses", "nn.ctc", "registry", "nn.cell", "nn.recurrent", "nn",
+     "optim.arguments", "optim.clipping", "optim.rules", "optim.schedules", "optim.onecycle", "optim.course", "optim", "gradcheck", "config", "checkpoint",
      "objective", "gates", "curves", "connectivity", "models", "story", "train", "conformance.report", "conformance.cells", "conformance.others", "conformance.loggers", "conformance", "check"],
 ]  # fmt: skip
 ORDER = {name: (floor, place) for floor, names in enumerate(FLOORS) for place, name in enumerate(names)}

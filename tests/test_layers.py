@@ -167,7 +167,7 @@ def test_a_padding_row_starts_at_zero_and_gets_no_gradient(padding: int) -> None
 
 @pytest.mark.parametrize(
     ("call", "error", "words"),
-    [(lambda: mg.nn.Embedding(4, 3)(-1), ShapeError, "Embedding of 4 rows: indices reach from -1 to -1, rows from 0 to 3"),
+    [(lambda: mg.nn.Embedding(4, 3)(-1), ShapeError, "Embedding of 4 rows: indices reach from -1 to -1, and must be from 0 to 3"),
      (lambda: mg.nn.Embedding(4, 3)(np.array([[0, 4]])), ShapeError, "from 0 to 4"),
      (lambda: mg.nn.Embedding(4, 3)([0.0]), DtypeError, r"indices must be integers, not float32\[1\]"),
      (lambda: mg.nn.Embedding(4, 3)([True]), DtypeError, "indices must be integers"),

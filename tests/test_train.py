@@ -1,7 +1,7 @@
 """Training as a library: records, resuming to the same bits, divergence, configuration, tasks."""
 
 import json
-from math import log
+from math import cos, log, pi
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +12,7 @@ from minigrad import checkpoint
 from minigrad.config import parse_setting, resolve
 from minigrad.errors import DivergedError, UsageError, WeightsError
 from minigrad.train import Run, evaluate
+from minigrad_cli.main import run as command
 
 
 def small(model: str = "lstm", task: str = "copy", **options) -> dict:
@@ -221,6 +222,63 @@ def test_a_model_that_would_see_the_answer_is_refused() -> None:
 def test_options_of_the_optimizer_have_a_range(wrong: str) -> None:
     with pytest.raises(UsageError):
         Run(resolve("rnn", "copy", settings=dict([parse_setting(wrong)]), options={"length": 3}), None)
+
+
+@pytest.mark.parametrize(
+    ("settings", "rates"),
+    [
+        ({}, [1.0] * 8),
+        ({"schedule": "constant", "warmup": 3}, [0.25, 0.5, 0.75, 1, 1, 1, 1, 1]),
+        ({"schedule": "linear"}, [1 - n / 8 for n in range(8)]),
+        ({"schedule": "linear", "warmup": 4}, [0.2, 0.4, 0.6, 0.8, 1.0, 0.75, 0.5, 0.25]),
+        ({"schedule": "cosine"}, [(1 + cos(pi * n / 8)) / 2 for n in range(8)]),
+        ({"schedule": "cosine", "warmup": 2}, [1 / 3, 2 / 3, *((1 + cos(pi * n / 6)) / 2 for n in range(6))]),
+        ({"schedule": "step"}, [1, 1, 1, 0.1, 0.1, 0.1, 0.01, 0.01]),
+        ({"schedule": "onecycle", "warmup": 4},
+         [0.04 + 0.96 * (1 - cos(pi * n / 3)) / 2 for n in range(4)]
+         + [4e-6 + (1 - 4e-6) * (1 + cos(pi * n / 4)) / 2 for n in range(1, 5)]),
+    ],
+)  # fmt: skip
+def test_the_learning_rate_of_each_step_follows_its_schedule(in_folder: Path, settings: dict, rates: list) -> None:
+    config = resolve("rnn", "adding", settings=settings,
+                     options={"steps": 8, "hidden": 3, "batch": 2, "length": 3, "lr": 0.02})  # fmt: skip
+    whole = list(Run(config, None).records())
+    assert [r["lr"] for r in whole] == pytest.approx([0.02 * rate for rate in rates])
+    first = run_in(in_folder, config)
+    list(first.records(stop=lambda: first.step >= 5))
+    again = Run(checkpoint.read_config(in_folder), in_folder)
+    again.restore()
+    assert [(r["lr"], r["loss"]) for r in again.records()] == [(r["lr"], r["loss"]) for r in whole[5:]]
+
+
+def test_a_schedule_goes_over_the_most_steps_of_a_run_without_a_total() -> None:
+    run = Run(resolve("rnn", "adding", settings={"schedule": "linear"}, options={"length": 3, "lr": 1.0}), None)
+    assert run.schedule.rates(5000) == [0.75]
+    advised = Run(resolve("rnn", "charlm", settings={"schedule": "linear"}, options={"length": 3, "lr": 1.0}), None)
+    assert advised.schedule.rates(250) == [0.75]
+
+
+@pytest.mark.parametrize(
+    ("words", "answer"),
+    [
+        ("--set schedule=cosin", "no schedule is called 'cosin'. Did you mean 'cosine'?"),
+        ("--set optimizer.schedule=5", "schedule must be text, not 5"),
+        ("--set warmup=0", "warmup must be a number above 0, not 0"),
+        ("--set warmup=1.5", "warmup must be an integer, not 1.5"),
+        ("--set warmup=5 --steps 5", "warmup=5 takes all 5 steps of the run"),
+        ("--set warmpu=5", "Did you mean 'warmup'?"),
+    ],
+)
+def test_the_command_refuses_a_wrong_schedule_before_it_runs(in_folder: Path, capsys, words: str, answer: str) -> None:
+    assert command(f"train lstm --task copy --dry-run {words}".split()) == 2
+    assert answer in " ".join(capsys.readouterr().err.split())
+
+
+def test_the_command_shows_the_schedule_it_would_follow(in_folder: Path, capsys) -> None:
+    asked = "train lstm --task copy --steps 50 --set schedule=onecycle --set warmup=9 --dry-run --json"
+    assert command(asked.split()) == 0
+    shown = json.loads(capsys.readouterr().out)["optimizer"]
+    assert (shown["schedule"], shown["warmup"]) == ("onecycle", 9)
 
 
 def test_a_short_patience_waits_for_a_judgement() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from minigrad.codegen.loops import LoopWriter
 from minigrad.codegen.places import Sizes
-from minigrad.codegen.plan import Statement
+from minigrad.codegen.plan import FUNCTIONS, Statement
 from minigrad.codegen.schedule import Region
 from minigrad.codegen.text import Text, legend, signature
 
@@ -23,7 +23,6 @@ from numpy import {dtypes}
 from minigrad.jit import kernel
 from minigrad.kernels.matmul import multiply
 {functions}from minigrad.llvm import apart, flush_denormals'''
-FUNCTIONS = "erf32 erf64 exp32 exp64 norm sigmoid32 sigmoid64 tanh32 tanh64".split()
 
 
 def module_text(forward: Any, backward: Any) -> str:
@@ -99,7 +98,7 @@ def _norms(text: Text, norms: list[Any]) -> None:
     text.put("if traced:")
     text.put("    for b in range(first, last):")
     for _, target, made, kept, runs in norms:
-        norm = f"norm({text.row(made)})"
+        norm = "0.0" if made is None else f"norm({text.row(made)})"
         if runs is not None and kept is not None:
             norm = f"{norm} if {text.row(runs, '0')} else norm({text.row(kept)})"
         text.put(f"        {target.name}[t, b] = {norm}")

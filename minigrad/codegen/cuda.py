@@ -168,7 +168,7 @@ def _norms(text: CudaText, half: Half) -> None:
     text.put(f"if traced and (only < 0 or only == {len(half.regions)}):")
     text.put("    for b in range(first + lane, last, lanes):")
     for _, target, made, kept, runs in half.norms:
-        found = of(made)
+        found = "0.0" if made is None else of(made)
         if runs is not None and kept is not None:
             found = f"{found} if {text.row(runs)} else {of(kept)}"
         text.put(f"        {target.name}[{target.name}_at + t * B + b] = {found}")

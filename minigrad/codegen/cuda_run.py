@@ -175,6 +175,11 @@ def _put(total: CudaArray | None, shape: Any, index: CudaArray, g: CudaArray, ba
     return found if total is None else total + found
 
 
+def _within(index: CudaArray, low: int, high: int, what: str) -> None:
+    """Raise ShapeError unless all integers are from `low` to `high`."""
+    OPS["within"].forward(index.numpy(), low=low, high=high, what=what)
+
+
 def _looked_up(table: Any, index: CudaArray, out: CudaArray) -> None:
     """out [T, B, ...] = table[index];  table [N, ...], index [T, B, K]."""
     out[...] = cuda_ops.run(OPS["getitem"], [_there(table), index], {"key": (ARRAY,)}).reshape(out.shape)
@@ -186,8 +191,7 @@ def _on_gpu(name: str) -> Any:
 
 
 TOOLS: dict[str, Any] = {
-    "empty": empty, "zeros": zeros, "float32": np.dtype("f4"), "float64": np.dtype("f8"), "int64": np.dtype("i8"),
-    "int32": np.dtype("i4"), "ops": SimpleNamespace(**{name: _on_gpu(name) for name in OPS}),
+    "empty": empty, "zeros": zeros, **NUMBERS, "ops": SimpleNamespace(**{name: _on_gpu(name) for name in OPS}),
     "share": lambda n, _work, run: run(0, n), "rows": _rows, "panels": _panels, "product": _product,
-    "looked_up": _looked_up, "outer": _outer, "put": _put,
+    "looked_up": _looked_up, "within": _within, "outer": _outer, "put": _put,
 }  # fmt: skip

@@ -25,6 +25,7 @@ class Half:
     left: what the steps leave for whoever comes after.
     regions: what the schedule made of the plan.
     lifted: constants that the graph brings.  added: the gradients that products add up, in the order of `totals`.
+    checks: integers, from where to where they may reach, and what for.
     """
 
     graph: Graph
@@ -41,6 +42,7 @@ class Half:
     lifted: dict[Variable, Any] = field(default_factory=dict)
     regions: list[Any] = field(default_factory=list)
     added: list[Variable] = field(default_factory=list)
+    checks: list[tuple[Place, int, int, str]] = field(default_factory=list)
 
     def settle(self) -> None:
         """Sort the arrays by who fills them, once for all runs."""

@@ -38,6 +38,8 @@ def ahead(half: Half, consts: list[Variable], asked: list[Variable], constants: 
     host.first(half.carries, "carry", "start")
     host.products(half.parts.before)
     host.loop("forward", "reverse", "False")
+    for place, low, high, what in half.checks:
+        host.put(f"within({host.at(place)}, {low}, {high}, {what!r})")
     host.products(half.parts.after)
     last = [f"{host.array(a)}[end].copy()" for a in half.carries]
     ys = [_apart(host, place, half.results[:i]) for i, place in enumerate(half.results)]

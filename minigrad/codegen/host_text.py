@@ -9,6 +9,7 @@ from math import isfinite
 from textwrap import wrap
 from typing import Any
 
+from minigrad.arraytype import NUMBERS
 from minigrad.codegen.half import Half
 from minigrad.codegen.places import Array, Place
 from minigrad.codegen.plan import identifier
@@ -16,10 +17,13 @@ from minigrad.codegen.text import Names
 from minigrad.ir.graph import Atom, Equation, Variable
 
 WIDTH = 116
-WORDS = set(kwlist) | set(
-    "T reverse start end old new order weights own kept carry ys g_carry g_ys sums totals norms traced wanted values "
-    "first last ops empty panels rows product looked_up outer put share forward backward float32 float64 int32 int64 "
-    "int bool slice".split()
+WORDS = (
+    set(kwlist)
+    | set(
+        "T reverse start end old new order weights own kept carry ys g_carry g_ys sums totals norms traced wanted values "
+        "first last ops empty panels rows product looked_up within outer put share forward backward int bool slice".split()
+    )
+    | set(NUMBERS)
 )
 
 

@@ -67,15 +67,26 @@ class LoopWriter:
 
     def expression(self, s: Statement) -> str:
         """The right-hand side."""
+        if s.kind == "look_up":
+            return self.looked_up(s)
         parts = []
         for i, a in enumerate(s.operands):
             is_condition = s.template.startswith("bool") or (s.template.startswith("{1} if {0}") and i == 0)
             text = self.operand(a, s, is_condition)
             is_argument = re.search(rf"[(,] ?\{{{i}\}}[,)]", s.template)
-            is_atom = re.fullmatch(r"[\w.]+(\([^()]*\)|\[[^][]*\])?", text)
-            parts.append(text if is_argument or is_atom or s.template == COPY else f"({text})")
+            parts.append(text if is_argument or s.template == COPY else closed(text))
         t = "bool" if s.out.dtype.kind == "b" else s.out.dtype.name
         return s.template.format(*parts, t=t, f=s.type.itemsize * 8)
+
+    def looked_up(self, s: Statement) -> str:
+        """One element of the row of a table that an index names; one out of range is told of after the loop."""
+        index, table = s.operands
+        row = f"row_number({self.element(self.plan.places[index])}, {self.out.size(table.shape[0])})"
+        inner = range(len(self.loop.shape) - len(table.shape) + 1, len(self.loop.shape))
+        steps = [
+            (table.strides[1 + i], self.letters[self.axes.index(a)]) for i, a in enumerate(inner) if a in self.axes
+        ]
+        return self.out.row(table, self.out.total((table.strides[0], row), *steps))
 
     def operand(self, a: Any, s: Statement, as_it_is: bool = False) -> str:
         """A scalar with its dtype, a value of this loop, or an element of an array; cast where dtypes differ."""
@@ -93,8 +104,8 @@ class LoopWriter:
 
     # --- elements of arrays ---
 
-    def element(self, place: Place | None) -> str:
-        """The element of a place at this loop's indices."""
+    def element(self, place: Place | None, added_to: bool = False) -> str:
+        """The element of a place at this loop's indices; one that is `added_to` may not be a variable's copy of it."""
         assert place is not None
         place = place.broadcast(self.loop.shape)
         offset, steps = place.offset, []
@@ -106,6 +117,8 @@ class LoopWriter:
         if not steps:
             return self.out.row(place, self.out.total((offset, "")))
         outer, (step, letter) = ((offset, ""), *steps[:-1]), steps[-1]
+        if added_to and step == 0:
+            return self.out.row(place, self.out.total(*outer))
         key = (place.array, place.at, outer, step)
         if key not in self.views:
             self.views[key] = self._view(place, outer, step, self.loop.shape[self.axes[-1]])
@@ -133,7 +146,7 @@ class LoopWriter:
         start = START[s.kind].format(t="bool" if s.out.dtype.kind == "b" else s.type.name)
         reduced = [d for d, axis in enumerate(self.axes) if axis in s.axes]
         depth = len(self.axes) - len(reduced)
-        x = self.operand(s.operands[0], s)
+        x = closed(self.operand(s.operands[0], s))
         if reduced == list(range(depth, len(self.axes))):
             name = self.out.name(s.out, f"{identifier(s.out.name)}_{self.letters[:depth] or 'b'}")
             self.before[depth].append(f"{name} = {start}")
@@ -148,7 +161,7 @@ class LoopWriter:
         fill = LoopWriter(self.out, Loop(kept))
         fill.before[-1].append(f"{fill.element(target)} = {start}")
         fill.write()
-        place = self.element(target)
+        place = self.element(target, added_to=True)
         self.before[-1].append(f"{place} = {STEP[s.kind].format(a=place, x=x)}")
 
     def _kept_steps(self, s: Statement, depth: int) -> list[tuple[int, str]]:
@@ -160,6 +173,11 @@ class LoopWriter:
             (s.target.strides[axis if has_all else kept.index(axis)], letter)
             for letter, axis in zip(self.letters[:depth], self.axes[:depth], strict=True)
         ]
+
+
+def closed(text: str) -> str:
+    """An expression that holds together beside any sign."""
+    return text if re.fullmatch(r"[\w.]+(\([^()]*\)|\[[^][]*\])?", text) else f"({text})"
 
 
 def literal(value: Any, dtype: np.dtype[Any]) -> str:

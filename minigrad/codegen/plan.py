@@ -10,28 +10,30 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.arraytype import SCALARS, ArrayType, Shape
+from minigrad.arraytype import NUMBERS, SCALARS, ArrayType, Shape
 from minigrad.codegen.places import Array, Place, whole
 from minigrad.core import OPS
+from minigrad.errors import TraceError
 from minigrad.ir.graph import Atom, Equation, Variable
 from minigrad.ir.hoist import Parts
 from minigrad.ir.rows import REDUCTIONS, Rows
 
 VIEWS = ("reshape", "permute_dims", "broadcast_to", "flip", "split", "unstack", "getitem")
 COPY = OPS["identity"].loop
+FUNCTIONS = "erf32 erf64 exp32 exp64 norm pow32 pow64 row_number sigmoid32 sigmoid64 tanh32 tanh64".split()
 RESERVED = set(
-    "t b s i j k m n p q old new come go T H D S K M N P Q first last down late traced state np float32 float64 int32 "
-    "int64 kernel multiply apart norm flush_denormals abs bool range "
+    "t b s i j k m n p q old new come go T H D S K M N P Q first last down late traced state np "
+    "kernel multiply apart flush_denormals abs bool range "
     # those of the text for CUDA
     "start stop only together B me threads block blocks lane lanes share store part grid e rest types cuda load".split()
-) | set(kwlist)  # names that generated text uses itself
+) | {*kwlist, *NUMBERS, *FUNCTIONS, *(f"N{i}" for i in range(8, 99))}  # names that generated text uses itself
 
 
 @dataclass(eq=False)
 class Statement:
     """`out = template(operands)` for each element of `shape`.
 
-    kind: "assign", "add" (onto the target), a reduction's name, or "product".
+    kind: "assign", "look_up", "add" (onto the target), a reduction's name, or "product".
     operands: values by rows, places of constants, scalars.
     type: the dtype that the expression is computed in.
     target: where the result is stored; None if it need not be.
@@ -102,7 +104,7 @@ class Plan:
 
     def may_choose(self, atom: Atom) -> bool:
         """Whether a statement makes this value and was not told yet where to store it."""
-        is_made = isinstance(atom, Variable) and atom in self.made and self.made[atom].op.name not in VIEWS
+        is_made = isinstance(atom, Variable) and atom in self.made and not is_view(self.made[atom])
         return is_made and atom not in self.places
 
     def stored(self, v: Variable) -> Place:
@@ -174,6 +176,8 @@ class Plan:
             name = e.op.name
             if name in ("linear", "matmul"):
                 self._product(e)
+            elif is_look_up(e):
+                self._look_up(e)
             elif name in VIEWS:
                 self._view(e)
             elif name == "put":
@@ -193,6 +197,18 @@ class Plan:
         computed, template = e.op.computed_in(e.inputs, out.dtype)
         operands = [self.operand(a, out) for a in e.inputs]
         self.statements.append(Statement("assign", out, operands, self.inner(out), computed, template))
+
+    def _look_up(self, e: Equation) -> None:
+        """out[i.., m..] = table[index[i..], m..]"""
+        (table, index), out = e.inputs, e.outs[0]
+        if not table.size:
+            raise TraceError(f"it looks up rows of {table.type}, which has none")
+        place, rest = self.stored(index), (0,) * (table.ndim - 1)
+        ones = (1,) * len(rest)
+        at = self._at(index, Place(place.array, place.at, (*place.shape, *ones), (*place.strides, *rest), place.offset))
+        self.origin[at] = index
+        rows = whole(self.array(("shared", table), table.name, "shared", table.size, table.dtype), table.shape)
+        self.statements.append(Statement("look_up", out, [at, rows], self.inner(out), out.dtype))
 
     def _reduction(self, e: Equation) -> None:
         x, out = e.inputs[0], e.outs[0]
@@ -282,6 +298,16 @@ class Plan:
         """A copy of a value, its elements in order and of that dtype."""
         shape, like = self.places[x].shape, Variable(ArrayType(x.shape, dtype), x.name)
         return self.copy(x, whole(self.array(("dense", x, dtype), x.name, "row", prod(shape), dtype), shape), like)
+
+
+def is_look_up(e: Equation) -> bool:
+    """Whether rows of a weight are picked by index."""
+    return e.op.name == "getitem" and len(e.inputs) == 2
+
+
+def is_view(e: Equation) -> bool:
+    """Whether what comes out lies where what goes in lies."""
+    return e.op.name in VIEWS and not is_look_up(e)
 
 
 def _split(place: Place, axis: int, graph_axis: int, values: Any, stacked: bool) -> list[Place]:

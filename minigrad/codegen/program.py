@@ -17,12 +17,13 @@ from minigrad.codegen import host
 from minigrad.codegen.cpu import module_text
 from minigrad.codegen.half import Half
 from minigrad.codegen.places import Array, Place, whole
-from minigrad.codegen.plan import Plan
+from minigrad.codegen.plan import Plan, is_look_up
 from minigrad.codegen.schedule import schedule
 from minigrad.ir.backward import Backward, derive
 from minigrad.ir.graph import Atom, Graph, Variable, name_variables
 from minigrad.ir.hoist import Parts, divide
 from minigrad.ir.passes import finish, prepare
+from minigrad.ir.simplify import Check, name_carries, take_checks
 from minigrad.ir.rows import SUMMED, MixesRowsError, Rows
 
 
@@ -35,6 +36,7 @@ class Program:
     reads: the inputs and consts that the backward reads.
     flows: for each result, which of the active ones its gradient reaches.
     text: the module of kernels.  host: the functions that run them; given: what those name and cannot write down.
+    free: where in the traced graph consts stand for numbers that differ from call to call.
     functions: both, loaded, by device; see `run.py`.
     active_at, read_at, carried: places of `active` and `reads` among inputs and consts; the active leaves of the carry.
     """
@@ -50,6 +52,7 @@ class Program:
     text: str
     host: str
     given: dict[str, Any]
+    free: frozenset[tuple[int, int]]
     functions: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -60,7 +63,14 @@ class Program:
         self.carried = [k for k in range(self.carry) if inputs[k] in set(self.active)]
 
 
-def build(traced: Graph, batch: int, carry: int, ys: int, alive: Variable | None) -> Program:
+def build(
+    traced: Graph,
+    batch: int,
+    carry: int,
+    ys: int,
+    alive: Variable | None,
+    free: frozenset[tuple[int, int]] = frozenset(),
+) -> Program:
     """Derive, simplify, divide, plan and write down.
 
     Args:
@@ -70,16 +80,20 @@ def build(traced: Graph, batch: int, carry: int, ys: int, alive: Variable | None
     Raises:
         MixesRowsError: if an equation has no loop by rows.
     """
-    graph = prepare(traced)
-    made, graph.outs = graph.outs[carry + ys :], graph.outs[: carry + ys]
+    graph, checks = take_checks(name_carries(traced, carry, ys))
+    graph = prepare(graph)
+    rest, graph.outs = graph.outs[carry + ys :], graph.outs[: carry + ys]
+    made, looked_at = rest[: len(rest) - len(checks)], rest[len(rest) - len(checks) :]
     graph.results = graph.results[: carry + ys]
     ends = list(zip(made or graph.outs[:carry], graph.outs[:carry], strict=True))
     derived = derive(graph)
     flows = _flows(graph, derived.wrt, carry)
-    graph.outs = [*graph.outs, *derived.saved]
+    graph.outs = [*graph.outs, *derived.saved, *looked_at]
     graph = finish(graph)
-    saved = graph.outs[carry + ys :]
-    forward = _forward(graph, batch, carry, ys, saved)
+    saved = graph.outs[carry + ys : len(graph.outs) - len(checks)]
+    looked_at = graph.outs[len(graph.outs) - len(checks) :]
+    checks = [(v, *how) for v, (_, *how) in zip(looked_at, checks, strict=True)]  # type: ignore[misc]
+    forward = _forward(graph, batch, carry, ys, saved, checks)
     needed = {a for a in saved if isinstance(a, Variable) and not _rowed(forward, a)}
     backward = _backward(derived, forward, saved, carry, ends, alive)
     lent = {array for (role, *_), array in backward.plan.arrays.items() if role == "lent"}
@@ -108,8 +122,9 @@ def build(traced: Graph, batch: int, carry: int, ys: int, alive: Variable | None
         host.back(backward, asked, forward.left, shapes, given),
     ]
     return Program(
-        traced, consts, carry, forward, backward, derived.wrt, reads | needed, flows, text, "\n\n\n".join(texts), given
-    )
+        traced, consts, carry, forward, backward, derived.wrt, reads | needed, flows, text, "\n\n\n".join(texts), given,
+        free,
+    )  # fmt: skip
 
 
 def _flows(graph: Graph, wrt: list[Variable], carry: int) -> list[set[int]]:
@@ -137,7 +152,7 @@ def _rowed(half: Half, atom: Atom) -> bool:
     return isinstance(atom, Variable) and isinstance(half.parts.kinds.get(atom), Rows)
 
 
-def _forward(graph: Graph, batch: int, carry: int, ys: int, saved: list[Atom]) -> Half:
+def _forward(graph: Graph, batch: int, carry: int, ys: int, saved: list[Atom], checks: list[Check]) -> Half:
     parts = divide(graph, batch, graph.inputs[:carry], carry, None)
     half = _start(graph, parts, batch)
     plan = half.plan
@@ -152,8 +167,16 @@ def _forward(graph: Graph, batch: int, carry: int, ys: int, saved: list[Atom]) -
         old = plan.places[v]
         plan.store(atom, whole(old.array, old.shape, "new"), v)
     results = [_held(half, atom) for atom in graph.outs[carry : carry + ys]]
+    for e in parts.loop:
+        if is_look_up(e):
+            n = e.inputs[0].shape[0]
+            checks.append((e.inputs[1], -n, n - 1, f"a look-up in a weight of {n} rows"))
+    for v, *_, what in checks:
+        if not _rowed(half, v):
+            raise MixesRowsError(f"{what}: its indices are the same for all rows")
     keep = [*results, *(a for a in saved if _rowed(half, a)), *(e.inputs[0] for e in parts.after)]
-    _finish(half, keep)
+    _finish(half, [*keep, *(v for v, *_ in checks)])
+    half.checks = [(plan.kept[v], *how) for v, *how in checks]  # type: ignore[misc]
     half.results = [plan.kept[v] for v in results]
     return half
 
@@ -237,7 +260,7 @@ def _gradient(half: Half, atom: Atom, weight: bool) -> Any:
     return half.plan.add_up(atom) if weight else half.plan.kept.get(atom, half.plan.places[atom])
 
 
-Norm = tuple[int, Array, Place, Place | None, Place | None]
+Norm = tuple[int, Array, Place | None, Place | None, Place | None]
 
 
 def _norms(half: Half, forward: Half, derived: Backward, ends: list[tuple[Atom, Atom]], found: list[Atom],
@@ -250,7 +273,7 @@ def _norms(half: Half, forward: Half, derived: Backward, ends: list[tuple[Atom, 
         plan.lend(alive, runs)
     for k, pair in enumerate(ends):
         made, kept = (plan.stored(next(totals)) if v in derived.totals else None for v in pair)
-        if made is not None:
+        if made is not None or (runs is not None and kept is not None):
             name = f"norm_{forward.graph.inputs[k].name}"
             array = plan.array(("norm", k), name, "norm", 1, np.float64)
             norms.append((k, array, made, kept, runs))

@@ -4,15 +4,16 @@ Imports the files of its floor, the kernels and the floors below. T steps, B row
 """
 
 import threading
+from math import prod
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 
 from minigrad import threads
+from minigrad.arraytype import NUMBERS
 from minigrad.codegen.program import Program
 from minigrad.core import OPS
-from minigrad.errors import ShapeError
 from minigrad.jit import load
 from minigrad.kernels import matmul
 from minigrad.kernels import rows as row_kernels
@@ -59,15 +60,18 @@ def put(total: Numbers | None, shape: Any, index: Numbers, g: Numbers, backwards
     """total[index] += g, the last step first if `backwards`;  index [T, B, K], g [T, B, K N]."""
     total = np.zeros(shape, g.dtype) if total is None else total
     order = slice(None, None, -1 if backwards else 1)
-    row_kernels.add_rows(total, index.reshape(-1)[order], g.reshape(index.size, -1)[order])
+    row_kernels.add_rows(total, index.reshape(-1)[order], g.reshape(index.size, prod(shape[1:]))[order])
     return total
+
+
+def within(index: Numbers, low: int, high: int, what: str) -> None:
+    """Raise ShapeError unless all integers are from `low` to `high`."""
+    FORWARDS.within(index, low=low, high=high, what=what)
 
 
 def looked_up(table: Numbers, index: Numbers, out: Numbers) -> None:
     """out [T, B, ...] = table[index];  table [N, ...], index [T, B, K]."""
-    low, high = index.min(initial=0), index.max(initial=0)
-    if not -len(table) <= low <= high < len(table):
-        raise ShapeError(f"a look-up in a weight of {len(table)} rows: indices reach from {low} to {high}.")
+    within(index, -len(table), len(table) - 1, f"a look-up in a weight of {len(table)} rows")
     out[...] = table[index].reshape(out.shape)
 
 
@@ -115,7 +119,6 @@ def outer(a: Numbers, b: Numbers, total: Numbers | None, backwards: bool) -> Num
 
 
 TOOLS: dict[str, Any] = {
-    "empty": np.empty, "float32": np.dtype("f4"), "float64": np.dtype("f8"), "int64": np.dtype("i8"),
-    "int32": np.dtype("i4"), "ops": FORWARDS, "share": threads.share, "rows": rows, "panels": panels,
-    "product": product, "looked_up": looked_up, "outer": outer, "put": put,
+    **NUMBERS, "empty": np.empty, "ops": FORWARDS, "share": threads.share, "rows": rows, "panels": panels, "product": product,
+    "looked_up": looked_up, "within": within, "outer": outer, "put": put,
 }  # fmt: skip

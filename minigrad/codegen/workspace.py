@@ -40,6 +40,14 @@ def take(half: Half, steps: int, device: str) -> Arrays:
     return Arrays(half, steps, device)
 
 
+def forget(*halves: Half) -> None:
+    """Let go of what lies idle for halves of a program that nobody will run."""
+    global _bytes
+    with _lock:
+        for key in [key for key in _idle if key[0] in halves]:
+            _bytes -= sum(arrays.size for arrays in _idle.pop(key))
+
+
 def give(lent: Arrays) -> None:
     """Take them back; all that lies idle is let go when it is too much."""
     global _bytes

@@ -2,6 +2,7 @@
 
 Before the backward is derived, so that it is derived from the better graph:
   constants_first  what depends on weights alone is computed once, before the scan; later passes may join such values
+  plain_powers     squares, cubes and reciprocals are products
   split_bias       a product with a bias is a product, and a sum that is free
   name_products    `einsum` that is a matrix product
   join_slices      slices of one value are one split; so that
@@ -9,6 +10,7 @@ Before the backward is derived, so that it is derived from the better graph:
   sink_splits      the splits stand beside the products, and everything between is one loop
   describe         names for what the cell left without one
 Then `derive`, and on both graphs:
+  drop_identities  names for carries were for `derive`, which gives each its own gradient
   expand           softmax and the like as loops; only now: their gradient rules are better than those of the parts
   join_equal, drop_dead
 """
@@ -18,20 +20,22 @@ from minigrad.ir.simplify import (
     constants_first,
     describe,
     drop_dead,
+    drop_identities,
     expand,
     join_equal,
     join_products,
     join_slices,
     name_products,
+    plain_powers,
     sink_splits,
     split_bias,
 )
 
 BEFORE_DERIVING = (
-    constants_first, split_bias, name_products, join_slices, constants_first, join_products, constants_first,
+    constants_first, plain_powers, split_bias, name_products, join_slices, constants_first, join_products, constants_first,
     sink_splits, constants_first, join_equal, drop_dead, describe,
 )  # fmt: skip
-AFTER_DERIVING = (expand, constants_first, join_equal, drop_dead)
+AFTER_DERIVING = (drop_identities, expand, constants_first, join_equal, drop_dead)
 
 
 def prepare(graph: Graph) -> Graph:

@@ -79,7 +79,8 @@ class _Step:
         name = self.e.op.name
         if TURNED in self.given and name != "matmul":
             raise self.refusal("it moves the batch away from the first axis")
-        rule = getattr(self, f"_{name}", None) or (self._elements if self.e.op.loop else None)
+        has_loop = self.e.op.loop and self.e.outs[0].dtype.kind in self.e.op.loops_over
+        rule = getattr(self, f"_{name}", None) or (self._elements if has_loop else None)
         if name in REDUCTIONS:
             rule = self._reduce
         if rule is None:

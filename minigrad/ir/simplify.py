@@ -11,6 +11,9 @@ from minigrad.arraytype import SCALARS
 from minigrad.core import interpreting
 from minigrad.ir.graph import Atom, Equation, Graph, Variable
 from minigrad.ir.trace import Tracer
+from minigrad.ops.elementwise import identity, reciprocal, square
+from minigrad.ops.elementwise import pow as power
+from minigrad.ops.index import within
 from minigrad.ops.linalg import linear, matmul
 from minigrad.ops.shape import concat, split
 
@@ -68,8 +71,29 @@ def drop_dead(graph: Graph) -> Graph:
     return Graph(graph.inputs, consts, kept[::-1], graph.outs, graph.results)
 
 
+def name_carries(graph: Graph, carry: int, ys: int) -> Graph:
+    """The graph with each carry that it makes under a variable that every use of it reads, so that no other pass can
+    make one of it and an equal value: the gradient of that carry alone is asked for by a trace.
+    """
+    made = {a for a in [*graph.outs[:carry], *graph.outs[carry + ys :]] if isinstance(a, Variable)}
+
+    def rule(e: Equation) -> Sequence[Atom] | None:
+        if made.isdisjoint(e.outs) or e.op is identity:
+            return None
+        outs = e.op(*e.inputs, **e.metadata)
+        return [identity(out) if old in made else out
+                for old, out in zip(e.outs, outs if e.op.multiple else (outs,), strict=True)]  # fmt: skip
+
+    return rewrite(graph, rule)
+
+
+def drop_identities(graph: Graph) -> Graph:
+    """Without the names for carries; from here on an equal value may stand for another."""
+    return rewrite(graph, lambda e: e.inputs if e.op is identity else None)
+
+
 def join_equal(graph: Graph) -> Graph:
-    """One equation for all that compute the same; a split undoes the concat it came from."""
+    """One equation for all that compute the same; a split undoes the concat it came from. A name is no computation."""
     seen: dict[Any, tuple[Variable, ...]] = {}
     made: dict[Variable, Equation] = {}
 
@@ -83,7 +107,7 @@ def join_equal(graph: Graph) -> Graph:
             repr(sorted(e.metadata.items())),
             tuple(a if isinstance(a, Variable) else repr(a) for a in e.inputs),
         )
-        if key in seen:
+        if key in seen and e.op is not identity:
             return seen[key]
         seen[key] = e.outs
         made.update(dict.fromkeys(e.outs, e))
@@ -103,6 +127,37 @@ def split_bias(graph: Graph) -> Graph:
         if e.op.name != "linear" or len(e.inputs) == 2 or e.outs[0] not in used:
             return None
         return [linear(*e.inputs[:2]) + e.inputs[2]]
+
+    return rewrite(graph, rule)
+
+
+Check = tuple[Any, int, int, str]  # integers, from where to where they may reach, and what for
+
+
+def take_checks(graph: Graph) -> tuple[Graph, list[Check]]:
+    """The graph without its `within`, which no loop can raise; what they looked at is the last of its results."""
+    found: list[Check] = []
+
+    def rule(e: Equation) -> Sequence[Atom] | None:
+        if e.op is not within:
+            return None
+        found.append((e.inputs[0], e.metadata["low"], e.metadata["high"], e.metadata["what"]))
+        return e.inputs
+
+    graph = rewrite(graph, rule)
+    graph.outs = [*graph.outs, *(index for index, *_ in found)]
+    return graph, found
+
+
+def plain_powers(graph: Graph) -> Graph:
+    """x² and x³ as products, 1 / x as what it is: a power of a number that is not known takes fifty times as long."""
+
+    def rule(e: Equation) -> Sequence[Atom] | None:
+        if e.op is not power or e.outs[0].dtype.kind != "f" or type(e.inputs[1]) not in SCALARS:
+            return None
+        x, y = e.inputs
+        plain = {2: lambda: square(x), 3: lambda: square(x) * x, -1: lambda: reciprocal(x)}.get(y)
+        return [plain()] if plain else None
 
     return rewrite(graph, rule)
 
@@ -211,7 +266,7 @@ def sink_splits(graph: Graph) -> Graph:
         return pieces(e.inputs[0], e.metadata["sizes"])
 
     def pieces(x: Atom, sizes: tuple[int, ...]) -> list[Atom]:
-        if type(x) in SCALARS or not x.shape or x.shape[-1] == 1:
+        if type(x) in SCALARS or not x.shape or (x.shape[-1] == 1 and sum(sizes) != 1):  # it is broadcast
             return [x] * len(sizes)
         source = made.get(x)
         if source is None or not _sinks(source, uses):

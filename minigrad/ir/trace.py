@@ -7,45 +7,73 @@ requires a gradient.
 """
 
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import traceback
+from collections.abc import Callable, Container, Mapping, Sequence
+from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any
 
 import numpy as np
 
 from minigrad import random
-from minigrad.arraytype import SCALARS, ArrayType
+from minigrad.arraytype import SCALARS, ArrayType, promote
 from minigrad.core import Interpreter, Op, interpreting
 from minigrad.eager import plain
-from minigrad.errors import TraceError
+from minigrad.errors import MinigradError, TraceError
 from minigrad.ir.graph import Equation, Graph, Variable, check, name_variables
 from minigrad.mode import is_recording, recording
 from minigrad.ops.elementwise import stop_gradient
 from minigrad.values import Tensor
 
 
-class Tracer(Interpreter):
-    """Writes each op down as an equation; Tensors that it meets become consts."""
+NUMBERS = (int, float)
+Spot = tuple[int, int]  # equation, input
 
-    def __init__(self, graph: Graph, names: Mapping[int, str] | None = None) -> None:
-        self.graph, self.names = graph, names or {}
+
+class Tracer(Interpreter):
+    """Writes each op down as an equation; Tensors that it meets become consts, and so do numbers at the `free` spots."""
+
+    def __init__(
+        self,
+        graph: Graph,
+        names: Mapping[int, str] | None = None,
+        code: CodeType | None = None,
+        free: Container[Spot] = (),
+    ) -> None:
+        self.graph, self.names, self.code, self.free = graph, names or {}, code, free
+        self.called: dict[str, Any] = {}  # what the variables of the function with that code were when last looked at
         self._seen: dict[int, Variable] = {id(value): variable for variable, value in graph.consts.items()}
 
     def run(self, op: Op, inputs: tuple[Any, ...], metadata: dict[str, Any]) -> Any:
         """Note the equation; return stand-ins for its results."""
         if op.name == "to":
             raise TraceError("the cell moves a value to another device. Move it before the scan")
+        if self.free:
+            here = len(self.graph.equations)
+            inputs = tuple(number(x, promote(*inputs)) if (here, i) in self.free else x for i, x in enumerate(inputs))
         atoms = tuple(x if type(x) in SCALARS or isinstance(x, Variable) else self.lift(x) for x in inputs)
         if all(type(x) in SCALARS for x in atoms):
             atoms = tuple(self.lift(x) for x in atoms)
         rule = op.type_rule(*atoms, **metadata)
         outs = tuple(Variable(t) for t in (rule if op.multiple else (rule,)))
         self.graph.equations.append(Equation(op, atoms, metadata, outs))
+        if self.code is not None:
+            self._look_at_names()
         if not is_recording() and op.vjp is not None:
             with recording(True):  # the cell says no_grad() here
                 outs = tuple(stop_gradient(out) for out in outs)
         return outs if op.multiple else outs[0]
+
+    def _look_at_names(self) -> None:
+        """Keep what the function calls its values, those in a list or tuple with their index. (Not by `sys.setprofile`,
+        which may be somebody else's.)
+        """
+        frame: FrameType | None = sys._getframe(2)
+        while frame is not None and frame.f_code is not self.code:
+            frame = frame.f_back
+        for name, value in frame.f_locals.items() if frame is not None else ():
+            several = isinstance(value, (list, tuple))
+            self.called.update({f"{name}{i}": v for i, v in enumerate(value)} if several else {name: value})
 
     def lift(self, data: Any) -> Variable:
         """A const for a Tensor or an array; the same one for the same Tensor."""
@@ -73,21 +101,23 @@ def trace(
     results: Callable[[], Sequence[str]] = lambda: (),
     code: CodeType | None = None,
     weights: Mapping[int, str] | None = None,
+    free: Container[Spot] = (),
 ) -> Graph:
     """Run `function` on one stand-in a type; return the graph of what it did, checked.
 
     `names`, and `results` once it has run, are what its arguments and results are called in print; what else it
-    computes is called after the variables of the function with that `code`. `weights` names Tensors by their id.
+    computes is called after the variables of the function with that `code`. `weights` names Tensors by their id. Numbers
+    at the `free` spots become consts, since they differ from call to call.
 
     Raises:
         TraceError: if the function asks for the value of a stand-in, or draws random numbers other than by `draw`.
     """
     inputs = [Variable(t, name) for t, name in zip(types, [*names, *[""] * len(types)], strict=False)]
     graph = Graph(inputs)
-    tracer = Tracer(graph, weights)
+    tracer = Tracer(graph, weights, code, free)
     state = random.get_state()
-    with interpreting(tracer), recording(True), _watching(code) as found:
-        outs = list(function(*inputs))
+    with interpreting(tracer), recording(True):
+        outs = list(by_author(function, *inputs))
         graph.outs = [x if isinstance(x, Variable) else tracer.lift(x) for x in outs]
     if random.get_state() != state:
         random.set_state(state)
@@ -95,7 +125,7 @@ def trace(
     graph.inputs = [*inputs, *graph.draws]
     called = list(results())
     graph.results = [*called, *[f"out{i}" for i in range(len(called), len(graph.outs))]]
-    named = [*zip(graph.outs, called, strict=False), *((value, name) for name, value in found.items())]
+    named = [*zip(graph.outs, called, strict=False), *((value, name) for name, value in tracer.called.items())]
     for atom, result in named:
         if isinstance(atom, Variable) and not atom.is_named:
             atom.name, atom.is_named = result, True
@@ -104,23 +134,27 @@ def trace(
     return graph
 
 
-@contextmanager
-def _watching(code: CodeType | None) -> Iterator[dict[str, Any]]:
-    """What the variables of a function were when it returned, by name; those in a list or tuple with their index."""
-    found: dict[str, Any] = {}
+def by_author(function: Callable[..., Any], *inputs: Variable) -> Any:
+    """What somebody else's function gives for stand-ins.
 
-    def profile(frame: FrameType, event: str, _argument: Any) -> None:
-        if event == "return" and frame.f_code is code:
-            for name, value in frame.f_locals.items():
-                several = isinstance(value, (list, tuple))
-                found.update({f"{name}{i}": v for i, v in enumerate(value)} if several else {name: value})
-
-    before = sys.getprofile()
-    sys.setprofile(profile if code is not None else before)
+    Raises:
+        TraceError: for whatever it raises that is not of minigrad's family, unless the compiler itself did.
+    """
     try:
-        yield found
-    finally:
-        sys.setprofile(before)
+        return function(*inputs)
+    except MinigradError:
+        raise
+    except Exception as error:
+        *_, frame = traceback.extract_tb(error.__traceback__)
+        if Path(frame.filename).parent == Path(__file__).parent:
+            raise
+        reason = f"it does what a stand-in cannot, {type(error).__name__}: {error}"
+        raise TraceError(reason.rstrip(".?")) from error
+
+
+def number(x: float, dtype: np.dtype[Any]) -> Tensor:
+    """A Python number as a const, in the dtype that it is weak beside."""
+    return plain(np.asarray(x, dtype))
 
 
 def zeros(type_: ArrayType) -> Tensor:

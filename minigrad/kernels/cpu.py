@@ -96,12 +96,13 @@ def row_norms(x: Any, out: Any) -> None:
 def adam(p: Any, g: Any, m: Any, v: Any, settings: Any) -> None:
     """Kingma and Ba 2015 in one pass;  p, g, m, v [N], of which p, m, v are written.
 
-    settings: lr / (1 - β₁ᵗ), 1 / √(1 - β₂ᵗ), β₁, β₂, eps, decay added to the gradient, decay beside it.
+    settings, float64, in which it is computed too: lr / (1 - β₁ᵗ), 1 / √(1 - β₂ᵗ), β₁, 1 - β₁, β₂, 1 - β₂, eps, decay
+    added to the gradient, decay beside it. The loop would multiply 1 - β₂ out, and a float32 of it is off by 1e-5.
     """
-    rate, root, beta1, beta2, eps, coupled, decay = settings
-    one = settings.dtype.type(1)
+    rate, root, beta1, rest1, beta2, rest2, eps, coupled, decay = settings
     for i in range(p.size):
         slope = g[i] + coupled * p[i]
-        m[i] = beta1 * m[i] + (one - beta1) * slope
-        v[i] = beta2 * v[i] + (one - beta2) * slope * slope
-        p[i] -= rate * m[i] / (math.sqrt(v[i]) * root + eps) + decay * p[i]
+        mean = beta1 * m[i] + rest1 * slope
+        square = beta2 * v[i] + rest2 * slope * slope
+        m[i], v[i] = mean, square
+        p[i] -= rate * mean / (math.sqrt(square) * root + eps) + decay * p[i]

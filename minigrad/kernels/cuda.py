@@ -6,6 +6,8 @@ elements of the result, and adds up in the order of the CPU: the same bits each 
 
 from typing import Any
 
+import numpy as np
+
 from minigrad.gpu import cuda, device_function, kernel
 from minigrad.jit import types
 from minigrad.kernels.cuda_math import exp64, log, sqrt
@@ -41,9 +43,9 @@ def row_sums(n: Any, x: Any, at: Any) -> tuple[Any, Any]:
     """The maximum of a row and the sum of exp(x - maximum), for a block together;  x [at : at + n]."""
     part = cuda.shared.array(0, types.float64)
     me, all_ = cuda.threadIdx.x, cuda.blockDim.x
-    high = float(x[at])
+    high = np.float64(x[at])
     for k in range(me, n, all_):
-        new = float(x[at + k])
+        new = np.float64(x[at + k])
         high = high if new <= high else new
     part[me] = high
     cuda.syncthreads()
@@ -103,7 +105,7 @@ def square_sum(n: Any, x: Any, x_at: Any, y: Any, y_at: Any, less: Any, out: Any
     me = cuda.threadIdx.x
     total = 0.0
     for k in range(me, n, cuda.blockDim.x):
-        apart = float(x[x_at + k]) - less * float(y[y_at + k])
+        apart = np.float64(x[x_at + k]) - less * np.float64(y[y_at + k])
         total += apart * apart
     part[me] = total
     cuda.syncthreads()
@@ -122,15 +124,15 @@ def row_norms(rows: Any, n: Any, x: Any, x_at: Any, out: Any) -> None:
 
 
 @kernel
-def adam(n: Any, p: Any, g: Any, g_at: Any, m: Any, v: Any, rate: Any, root: Any, beta1: Any, beta2: Any, eps: Any,
-         coupled: Any, decay: Any) -> None:  # fmt: skip
-    """As `cpu.adam`;  p, g, m, v [N], of which p, m, v are written."""
-    one = g.dtype.type(1)
+def adam(n: Any, p: Any, g: Any, g_at: Any, m: Any, v: Any, rate: Any, root: Any, beta1: Any, rest1: Any,
+         beta2: Any, rest2: Any, eps: Any, coupled: Any, decay: Any) -> None:  # fmt: skip
+    """As `cpu.adam`, in float64 too;  p, g, m, v [N], of which p, m, v are written."""
     for i in range(cuda.grid(1), n, cuda.gridsize(1)):
         slope = g[g_at + i] + coupled * p[i]
-        m[i] = beta1 * m[i] + (one - beta1) * slope
-        v[i] = beta2 * v[i] + (one - beta2) * slope * slope
-        p[i] -= rate * m[i] / (sqrt(v[i]) * root + eps) + decay * p[i]
+        mean = beta1 * m[i] + rest1 * slope
+        square = beta2 * v[i] + rest2 * slope * slope
+        m[i], v[i] = mean, square
+        p[i] -= rate * mean / (sqrt(square) * root + eps) + decay * p[i]
 
 
 @kernel

@@ -270,10 +270,12 @@ def fetch(arrays: list[CudaArray]) -> list[np.ndarray[Any, Any]]:
 
 
 def adam(p: CudaArray, g: CudaArray, m: CudaArray, v: CudaArray, settings: np.ndarray[Any, Any]) -> None:
-    """As `cpu.adam`; p, m and v lie at the beginning of their memory."""
-    g = g.packed()
-    launch(cuda.adam, *grid(p.size), p.size, p.memory.numbers, g.memory.numbers, g.offset, m.memory.numbers,
+    """As `cpu.adam`; m and v lie at the beginning of their memory, as p does unless it is a view."""
+    g, whole = g.packed(), p if p.is_contiguous and not p.offset else p.copy()
+    launch(cuda.adam, *grid(p.size), p.size, whole.memory.numbers, g.memory.numbers, g.offset, m.memory.numbers,
            v.memory.numbers, *settings)  # fmt: skip
+    if whole is not p:
+        p[...] = whole
 
 
 # --- products -----------------------------------------------------------------------------------------------------

@@ -6,8 +6,12 @@ from `begin` on, and reads the rest from the GPU's own. Its column c is column c
 
 from typing import Any
 
+import numpy as np
+
 from minigrad.gpu import device_function
 from minigrad.kernels.cuda_math import sqrt
+
+LEAST = 2.2250738585072014e-308  # the least float64 with all its digits
 
 
 @device_function
@@ -65,8 +69,16 @@ def multiply(a: Any, a_at: Any, inner: Any, w: Any, w_at: Any, n: Any, store: An
 
 @device_function
 def norm(x: Any, at: Any, n: Any) -> Any:
-    """The length of n numbers, in float64."""
+    """The length of n numbers, as `vector_math.norm`."""
+    top = 0.0
+    for k in range(at, at + n):
+        size = abs(np.float64(x[k]))
+        top = size if size > top or size != size else top
+    if top == np.inf:
+        return top
+    scale = top if top > LEAST else LEAST
     total = 0.0
     for k in range(at, at + n):
-        total += float(x[k]) * float(x[k])
-    return sqrt(total)
+        part = np.float64(x[k]) / scale
+        total += part * part
+    return scale * sqrt(total)

@@ -12,7 +12,7 @@ from minigrad.core import Value, as_value, draw
 from minigrad.errors import DtypeError, ShapeError, UsageError
 from minigrad.nn.module import Module, Parameter
 from minigrad.ops.elementwise import equal, stop_gradient, where
-from minigrad.ops.index import take
+from minigrad.ops.index import take, within
 from minigrad.ops.linalg import linear
 from minigrad.ops.reduce import standardize
 from minigrad.ops.shape import expand_dims
@@ -116,11 +116,7 @@ class Embedding(Module):
         indices, n = one_value("Embedding", indices), len(self.weight)
         if indices.dtype.kind not in "iu":
             raise DtypeError(f"Embedding: indices must be integers, not {show(indices)}. Use indices.astype(mg.int64).")
-        values = indices.numpy() if indices.is_known else np.empty(0)
-        if values.size and not 0 <= values.min() <= values.max() < n:
-            raise ShapeError(
-                f"Embedding of {n} rows: indices reach from {values.min()} to {values.max()}, rows from 0 to {n - 1}."
-            )
+        indices = within(indices, low=0, high=n - 1, what=f"Embedding of {n} rows")
         rows = take(self.weight, indices, axis=0)
         if self.padding_idx is None:
             return rows

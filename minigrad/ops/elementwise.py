@@ -30,6 +30,7 @@ def elementwise(
     loop: str,
     sample: list[Range],
     result: str = "same",
+    loops_over: str = "biuf",
 ) -> Op:
     """Declare an op on elements; `result` is "same" (as the inputs), "float" (integers become floats) or "bool"."""
 
@@ -50,7 +51,10 @@ def elementwise(
             drawn.append((tuple(arrays), {}))
         return drawn
 
-    return declare(name, forward=forward, type_rule=type_rule, vjp=vjp, samples=samples, broadcasts=True, loop=loop)
+    return declare(
+        name, forward=forward, type_rule=type_rule, vjp=vjp, samples=samples, broadcasts=True, loop=loop,
+        loops_over=loops_over,
+    )  # fmt: skip
 
 
 # --- arithmetic ---------------------------------------------------------------------------------------------------
@@ -87,7 +91,8 @@ pow: Op = elementwise(
         g * where(equal(y, 0), 0.0, y * pow(x, where(equal(y, 0), 1.0, y - 1))),
         g * where(equal(x, 0), 0.0, out * log(where(equal(x, 0), 1.0, x))),
     ),
-    loop="np.power({0}, {1})",
+    loop="pow{f}({0}, {1})",
+    loops_over="f",  # an integer to a negative power is an error, which a loop cannot raise
     sample=[(0.5, 2), (-2, 2)],
 )
 remainder = elementwise(

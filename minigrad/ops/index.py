@@ -76,6 +76,22 @@ _put: Op = declare(
 )
 
 
+def _within_forward(x: Any, *, low: int, high: int, what: str) -> Any:
+    if x.size and not low <= x.min() <= x.max() <= high:
+        raise ShapeError(f"{what}: indices reach from {x.min()} to {x.max()}, and must be from {low} to {high}.")
+    return x
+
+
+# Integers, after a look at whether each is from `low` to `high`; `what` they are for stands in the message.
+within = declare(
+    "within",
+    forward=_within_forward,
+    type_rule=lambda x, *, low, high, what: x,
+    vjp=None,
+    samples=lambda rng: [((np.array([0, 2]),), {"low": 0, "high": 2, "what": "a look-up"})],
+)
+
+
 def getitem(x: Any, key: Any) -> Any:
     """`x[key]` with ints, slices, `...`, `None`, integer arrays, masks; gradients of a repeated index add up."""
     parts: list[Any] = []
@@ -156,10 +172,6 @@ def one_hot(indices: Any, num_classes: int, dtype: Any = np.float32) -> Any:
     Raises:
         ShapeError: if an index is not in 0 .. num_classes - 1.
     """
-    value = _integers("one_hot", indices)
-    known = value.numpy() if value.is_known else np.empty(0)
-    if known.size and not 0 <= known.min() <= known.max() < num_classes:
-        raise ShapeError(
-            f"one_hot: indices reach from {known.min()} to {known.max()}, classes from 0 to {num_classes - 1}."
-        )
+    what = f"one_hot of {num_classes} classes"
+    value = within(_integers("one_hot", indices), low=0, high=num_classes - 1, what=what)
     return astype(equal(expand_dims(value, -1), np.arange(num_classes)), dtype)
