@@ -1,10 +1,11 @@
 """`minigrad bench`: our layers against those of PyTorch and JAX, where they are installed."""
 
-import json
 import sys
 from typing import Any
 
 import click
+
+from minigrad_cli.output import echo, echo_json
 
 CELLS = ("rnn", "gru", "lstm")
 
@@ -47,13 +48,13 @@ def bench(cells: tuple[str, ...], shape: str, threads: int, seconds: float, as_j
         if not as_json:
             _show(row, first=len(rows) == 1)
     if as_json:
-        click.echo(json.dumps(rows))
+        echo_json(rows)
 
 
 def _show(row: dict[str, Any], first: bool) -> None:
     if first:
-        click.echo(f"{'cell':<6}{'minigrad':>12}{'torch':>12}{'jax':>12}   times faster than the better of them")
+        echo(f"{'cell':<6}{'minigrad':>12}{'torch':>12}{'jax':>12}   times faster than the better of them")
     figures = "".join(f"{'–' if row[k] is None else f'{row[k]:.3f} ms':>12}" for k in ("minigrad", "torch", "jax"))
     peers = [row[k] for k in ("torch", "jax") if row[k] is not None]
     ratio = f"{min(peers) / row['minigrad']:.2f}" if peers and row["minigrad"] else "no peer is installed"
-    click.echo(f"{row['cell']:<6}{figures}   {ratio}")
+    echo(f"{row['cell']:<6}{figures}   {ratio}")

@@ -4,6 +4,8 @@ import shutil
 
 import click
 
+from minigrad_cli.output import echo
+
 
 @click.group()
 def cache() -> None:
@@ -15,7 +17,7 @@ def cache() -> None:
     """
 
 
-@cache.command()
+@cache.command(short_help="Delete all compiled kernels.")
 def clear() -> None:
     """Delete all compiled kernels; they are made again when needed.
 
@@ -29,7 +31,7 @@ def clear() -> None:
     size = sum(file.stat().st_size for file in files)
     if files:
         shutil.rmtree(folder)
-    click.echo(f"{len(files)} files, {size / 1e6:.1f} MB, deleted from {folder}")
+    echo(f"{len(files)} files, {size / 1e6:.1f} MB, deleted from {folder}")
 
 
 @cache.command()
@@ -41,4 +43,4 @@ def path() -> None:
     """
     from minigrad.files import cache_folder
 
-    click.echo(cache_folder() / "kernels")
+    echo(cache_folder() / "kernels", as_it_is=True)

@@ -1,12 +1,12 @@
 """`minigrad check`: whether a plugin does what the rest of minigrad expects of it."""
 
-import json
 from typing import Any
 
 import click
 
 from minigrad.errors import CheckError, UsageError, did_you_mean
 from minigrad_cli.options import completes
+from minigrad_cli.output import echo, echo_json
 
 KINDS = ("cells", "models", "tasks", "unrolls", "loggers")
 
@@ -48,12 +48,12 @@ def check(name: str, kind: str | None, settings: tuple[str, ...], as_json: bool)
     except CheckError as error:
         if not as_json:
             raise
-        click.echo(json.dumps({**result, "passed": False, "reason": str(error)}))
+        echo_json({**result, "passed": False, "reason": str(error)})
         return 1
     if as_json:
-        click.echo(json.dumps({**result, "passed": True, "checks": report.checks, "results": report.results}))
+        echo_json({**result, "passed": True, "checks": report.checks, "results": report.results})
         return 0
     for check_name, outcome in report.results.items():
-        click.echo(f"{check_name.replace('_', ' '):<46} {outcome}")
-    click.echo(f"{report.checks} checks passed")
+        echo(f"{check_name.replace('_', ' '):<46} {outcome}")
+    echo(f"{report.checks} checks passed")
     return 0

@@ -1,6 +1,6 @@
 """`minigrad compare`: several models on the same data, side by side."""
 
-import json
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -9,6 +9,7 @@ import click
 
 from minigrad.errors import DivergedError, UsageError
 from minigrad_cli.options import completes, given_options, run_options
+from minigrad_cli.output import echo, echo_json, table
 from minigrad_cli.words import clock, percent
 
 
@@ -34,35 +35,33 @@ def compare(
 
     A model stops when it has solved the task, or after --steps. Every option is given to all of them.
     """
-    from minigrad.checkpoint import new_folder, write_config
+    from minigrad.checkpoint import new_folder
     from minigrad.config import parse_setting, read_toml, resolve
     from minigrad.train import Run
     from minigrad_cli.compare_view import CompareView
     from minigrad_cli.progress import choose
     from minigrad_cli.train import EXIT_INTERRUPTED
 
-    if out is not None and any((Path(out) / model).exists() for model in models):
+    if out is not None and any(os.path.exists(Path(out) / model) for model in models):
         raise UsageError(f"{out} holds a run already. Name another folder with --out.")
     if len(set(models)) < len(models):
         raise UsageError(f"compare: each model once, not {' '.join(models)}.")
     given = given_options(options)
     task = given.pop("task", None)
-    file = read_toml(config_file) if config_file else {}
+    file = {} if config_file is None else read_toml(config_file)
     chosen = dict(parse_setting(text) for text in settings)
     configs = [resolve(m, task, file=file, file_name=config_file or "", settings=chosen, options=given) for m in models]
     lanes = [Lane(Run(config, None)) for config in configs]  # whatever is wrong shows before a folder is made
     about = configs[0]["task"]["name"]
     folder = new_folder(out, f"compare-{about}")
     for lane in lanes:
-        lane.run.folder = folder / lane.name
-        lane.run.folder.mkdir()
-        write_config(lane.run.folder, lane.run.config)
+        lane.run.folder = new_folder(str(folder / lane.name), lane.name, lane.run.config)
     view = CompareView(f"{' '.join(models)} on {about}", [lane.name for lane in lanes])
     view.baseline = float(lanes[0].run.task.baseline)
     _train(lanes, choose(progress, view))
     rows = [lane.summary() for lane in lanes]
     if as_json:
-        click.echo(json.dumps({"task": about, "run": str(folder), "models": rows}))
+        echo_json({"task": about, "run": str(folder), "models": rows})
     else:
         _table(rows, folder)
     if any(row["status"] == "diverged" for row in rows):
@@ -133,12 +132,9 @@ def _table(rows: list[dict[str, Any]], folder: Path) -> None:
          "" if r["loss"] is None else f"{r['loss']:.4f}", f"{r['baseline']:.4f}", percent(r["accuracy"]))
         for r in rows
     ]  # fmt: skip
-    widths = [max(len(line[i]) for line in [header, *lines]) for i in range(len(header))]
-    for line in [header, *lines]:
-        cells = [c.ljust(w) if i in (0, 2) else c.rjust(w) for i, (c, w) in enumerate(zip(line, widths, strict=True))]
-        click.echo("  ".join(cells).rstrip())
+    table(header, lines, right=(1, 3, 4, 5, 6, 7))
     for r in rows:
         if "reason" in r:
-            click.echo(f"{r['model']}: {r['reason']}")
-    click.echo(f"runs      {folder}")
-    click.echo(f"report    minigrad plot {folder} --out report.html")
+            echo(f"{r['model']}: {r['reason']}")
+    echo(f"runs      {folder}")
+    echo(f"report    minigrad plot {folder} --out report.html")

@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from minigrad_cli.charts import MARKS, overlay, spark
+from minigrad_cli.output import safe
 from minigrad_cli.words import clock, percent
 
 
@@ -15,7 +16,7 @@ class CompareView:
     """What is known of the runs, drawn to the width there is. Each model has a letter-like mark, not only a colour."""
 
     def __init__(self, title: str, names: list[str]) -> None:
-        self.title, self.names, self.baseline, self.note = title, names, 0.0, ""
+        self.title, self.names, self.baseline, self.note = safe(title), names, 0.0, ""
         self.newest: dict[str, dict[str, Any]] = {}
         self.losses: dict[str, list[float]] = {name: [] for name in names}
         self.step = 0
@@ -34,13 +35,13 @@ class CompareView:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         width = options.max_width
-        yield Text(self.title if self.newest else f"{self.title}  {self.note or 'starting'}", style="bold")
+        yield Text(self.title if self.newest else f"{self.title}  {safe(self.note) or 'starting'}", style="bold")
         if not self.newest:
             return
         yield self._rows(width)
         yield from self._gradients(width)
         if self.note:
-            yield Text(self.note, style="dim")
+            yield Text(safe(self.note), style="dim")
 
     def _rows(self, width: int) -> Table:
         rows = Table.grid(padding=(0, 1))
@@ -51,7 +52,7 @@ class CompareView:
             if name in self.newest:
                 r = self.newest[name]
                 room = max(width - 50, 8)
-                rows.add_row(mark, name, f"step {r['step']}", f"loss {r['loss']:.4f}",
+                rows.add_row(mark, safe(name), f"step {r['step']}", f"loss {r['loss']:.4f}",
                              spark(self.losses[name], room, top), percent(r.get("accuracy")))  # fmt: skip
         rows.add_row("", "", "", f"base {self.baseline:.4f}", "", "")
         return rows
@@ -64,6 +65,6 @@ class CompareView:
                 curves[mark] = next(iter(norms.values()))
         if curves:
             yield Text("")
-            yield Text("‖dL/dh_t‖ over the time steps t, log scale", style="bold", no_wrap=True)
+            yield Text("‖dL/dh_t‖ over the time steps t, log scale", style="bold", no_wrap=True, overflow="ellipsis")
             for line in overlay(curves, width, 10):
                 yield Text(line, no_wrap=True)

@@ -5,8 +5,9 @@ Pure functions from names and equations to lines of text.
 
 from collections.abc import Sequence
 
-LEAST = 24  # characters of an equation that must be seen
-MOST = 16  # characters of names beside an arrow
+LEAST = 12  # characters of an equation that must be seen
+MOST, FEW = 16, 8  # characters of names beside an arrow, and in a narrow terminal
+NARROW = 60
 
 
 def rolled(lines: Sequence[str], xs: str, carry: Sequence[str], made: Sequence[str], ys: str, width: int) -> list[str]:
@@ -18,7 +19,8 @@ def rolled(lines: Sequence[str], xs: str, carry: Sequence[str], made: Sequence[s
     ▲             × T            │
     └────────────────────────────┘
     """
-    old, new = short(carry, "carry"), short(made, "carry'")
+    most = MOST if width >= NARROW else FEW
+    old, new = short(carry, "carry", most), short(made, "carry'", most)
     left, right = max(len(xs), len(old)), max(len(ys), len(new))
     room = max(min(max(map(len, lines)), width - left - right - 14), LEAST)
     inside = [line if len(line) <= room else f"{line[: room - 1]}…" for line in lines]
@@ -35,7 +37,7 @@ def rolled(lines: Sequence[str], xs: str, carry: Sequence[str], made: Sequence[s
 
 def unrolled(name: str, xs: str, carry: Sequence[str], ys: str, width: int) -> list[str]:
     """As many of three steps as there is room for, side by side, and the gradient's way back under them."""
-    handed = short(carry, "carry")
+    handed = short(carry, "carry", MOST if width >= NARROW else FEW)
     cell, arrow = f"[{name}]", f" ─ {handed} ─▶ "
     start = f"{handed} ─▶ "
     steps = min(3, max(1, (width - len(start) - len(arrow)) // (len(cell) + len(arrow))))
@@ -63,7 +65,7 @@ def tree(modules: Sequence[tuple[int, str, Sequence[tuple[str, Sequence[int]]]]]
     return lines
 
 
-def short(names: Sequence[str], instead: str) -> str:
+def short(names: Sequence[str], instead: str, most: int = MOST) -> str:
     """The names in one line; of many, the word for all of them."""
     text = ", ".join(names)
-    return text if len(text) <= MOST else instead
+    return text if len(text) <= most else instead

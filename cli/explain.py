@@ -8,6 +8,7 @@ import textwrap
 import click
 
 from minigrad.errors import UsageError, did_you_mean
+from minigrad_cli.output import echo
 
 LESSONS = {
     "bptt": "the reverse pass of a three-step network, node by node",
@@ -31,7 +32,7 @@ def explain(lesson: str | None, at_once: bool) -> None:
     """
     if lesson is None:
         for name, what in LESSONS.items():
-            click.echo(f"{name:<12} {what}")
+            echo(f"{name:<12} {what}")
         return
     if lesson not in LESSONS:
         raise UsageError(
@@ -41,10 +42,10 @@ def explain(lesson: str | None, at_once: bool) -> None:
     module = importlib.import_module(f"minigrad_cli.lessons.{lesson.replace('-', '_')}")
     for i, page in enumerate(module.pages()):
         if i:
-            click.echo()
+            echo()
             if waits:
                 click.prompt("Enter goes on", default="", show_default=False, prompt_suffix=" ", err=True)
-        click.echo(fit(page, min(shutil.get_terminal_size((80, 24)).columns, 100)))
+        echo(fit(page, min(shutil.get_terminal_size((80, 24)).columns, 100)), as_it_is=True)
 
 
 def fit(page: str, width: int) -> str:

@@ -1,11 +1,12 @@
 """`minigrad info`: what a bug report needs."""
 
-import json
 import os
 import platform
 from importlib.metadata import version
 
 import click
+
+from minigrad_cli.output import echo, echo_json
 
 
 @click.command()
@@ -27,7 +28,9 @@ def info(as_json: bool) -> None:
         "minigrad": __version__,
         "python": platform.python_version(),
         **{name: version(name) for name in ("numpy", "numba", "click", "rich", "safetensors")},
-        "platform": platform.platform(),
+        "platform": " ".join(
+            filter(None, (platform.system(), platform.release(), platform.machine(), *platform.libc_ver()))
+        ),
         "cores": os.cpu_count(),
         "threads": threads.count(),
         "BLAS threads": os.environ["OPENBLAS_NUM_THREADS"],
@@ -38,8 +41,8 @@ def info(as_json: bool) -> None:
         "cached bytes": sum(f.stat().st_size for f in files),
     }
     if as_json:
-        click.echo(json.dumps({key.replace(" ", "_").lower(): value for key, value in found.items()}))
+        echo_json({key.replace(" ", "_").lower(): value for key, value in found.items()})
         return
     width = max(map(len, found))
     for key, value in found.items():
-        click.echo(f"{key.ljust(width)}  {value}")
+        echo(f"{key.ljust(width)}  {value}")

@@ -1,28 +1,21 @@
 """`minigrad models | tasks | plugins`: what is installed, read from metadata alone."""
 
-import json
-
 import click
 
 from minigrad import registry
+from minigrad_cli.output import echo_json, table
 
+WIDE = 60  # characters of a stranger's name that are shown
 JSON = click.option("--json", "as_json", is_flag=True, help="One JSON array on stdout.")
 
 
-def _table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
-    """Columns as wide as they need; plain text, so that it can be cut and grepped."""
-    widths = [max(len(row[i]) for row in [header, *rows]) for i in range(len(header))]
-    for row in [header, *rows]:
-        click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
-
-
 def _list(kinds: tuple[str, ...], as_json: bool) -> None:
-    found = sorted((e for kind in kinds for e in registry.entries(kind)), key=lambda e: e.name)
+    found = sorted((e for kind in kinds for e in registry.entries(kind) if not e.fault), key=lambda e: e.name)
     if as_json:
         rows = [{"name": e.name, "kind": e.kind, "distribution": e.distribution, "version": e.version} for e in found]
-        click.echo(json.dumps(rows))
+        echo_json(rows)
         return
-    _table(("name", "from"), [(e.name, f"{e.distribution} {e.version}") for e in found])
+    table(("name", "from"), [(e.name, f"{e.distribution} {e.version}") for e in found])
 
 
 @click.command()
@@ -74,16 +67,18 @@ def plugins(as_json: bool, load_them: bool) -> int:
             rows.append((entry.name, kind, entry.distribution, entry.version, api, state, reason))
     header = ("name", "kind", "distribution", "version", "api", "state", "reason")
     if as_json:
-        click.echo(json.dumps([dict(zip(header, row, strict=True)) for row in rows]))
+        echo_json([dict(zip(header, row, strict=True)) for row in rows])
     else:
-        _table(header, rows)
+        table(
+            header, [tuple(cell if len(cell) <= WIDE else f"{cell[:WIDE]}…" for cell in r[:-1]) + r[-1:] for r in rows]
+        )
     return 4 if broken else 0
 
 
 def _known(entry: registry.Entry) -> tuple[str, str]:
     """What metadata alone says of a plugin: state and reason."""
-    if not registry.NAME.fullmatch(entry.name):
-        return "broken", "a name is made of letters, digits, '.', '_' and '-'"
+    if entry.fault:
+        return "broken", entry.fault
     among = ("cells", "models") if entry.kind in ("cells", "models") else (entry.kind,)
     others = [e for kind in among for e in registry.entries(kind) if e.name == entry.name and e != entry]
     if others:

@@ -5,15 +5,20 @@ Nothing heavy is imported here: `minigrad --help` must be quick, so each command
 
 import importlib
 import os
+import shutil
 import sys
 import traceback
+from contextlib import suppress
 from typing import Any
 
 import click
 
+from minigrad_cli.output import LEAST, Formatter, echo
+
 # One BLAS thread: at these sizes a second one gains nothing and spins on the core that others need.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
+MOST = 100  # columns of a page of help
 COMMANDS = {
     "train": ("train", "Train a model on a task; show loss and gradient norms; save a run."),
     "compare": ("compare", "Train several models on one task, side by side."),
@@ -79,7 +84,7 @@ def version() -> str:
     return __version__
 
 
-@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(version(), message="minigrad %(version)s")
 def cli() -> None:
     """Recurrent networks that are learned, and seen learning.
@@ -105,9 +110,12 @@ def main() -> None:
 def run(args: list[str]) -> int:
     """Run the command with these arguments and return its exit code."""
     from minigrad.errors import MinigradError
+    from minigrad.files import FULL
 
     try:
-        result = cli.main(args, prog_name="minigrad", standalone_mode=False)
+        click.Context.formatter_class = Formatter  # of plugins' commands too
+        columns = max(min(shutil.get_terminal_size().columns, MOST), LEAST) - 2
+        result = cli.main(args, prog_name="minigrad", standalone_mode=False, terminal_width=columns)
         sys.stdout.flush()
         return result if isinstance(result, int) else 0
     except click.exceptions.Exit as error:
@@ -119,16 +127,26 @@ def run(args: list[str]) -> int:
     except (click.Abort, KeyboardInterrupt):
         return _say("interrupted.", 130)
     except BrokenPipeError:
-        # Whoever read our output has gone; what is still buffered must not raise again at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _let_go_of_output()
         return 1
     except MemoryError as error:
         return _say(f"out of memory: {error}. Make --hidden, --batch or --length smaller.", 1)
     except OSError as error:
+        _let_go_of_output()
         where = f"{error.filename}: " if error.filename else ""
-        return _blamed(error, f"{where}{error.strerror or error}.", 1)
+        remedy = " Make room there. What was written before is whole, and a run goes on with --resume."
+        remedy = remedy if error.errno in FULL else ""
+        return _blamed(error, f"{where}{error.strerror or error}.{remedy}", 1)
     except Exception as error:
         return _blamed(error, f"{type(error).__name__}: {error}", 1)
+
+
+def _let_go_of_output() -> None:
+    """Where stdout can no longer be written, what is still buffered must not raise again at exit."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _blamed(error: Exception, message: str, code: int) -> int:
@@ -149,7 +167,8 @@ def _blamed(error: Exception, message: str, code: int) -> int:
 
 
 def _say(message: str, code: int) -> int:
-    click.echo(f"minigrad: {message}", err=True)
+    with suppress(OSError):  # stderr may be full too: the exit code still tells
+        echo(f"minigrad: {message}", err=True)
     return code
 
 

@@ -2,6 +2,7 @@
 
 import keyword
 import re
+import shutil
 from importlib.resources import files
 from pathlib import Path
 from string import Template
@@ -9,6 +10,7 @@ from string import Template
 import click
 
 from minigrad.errors import UsageError
+from minigrad_cli.output import echo
 
 USES = {
     "cell": "minigrad train {name} --task copy",
@@ -48,9 +50,7 @@ def new(name: str, kind: str, out: str | None) -> None:
     taken = [k for k in registry.KINDS if any(e.name == name for e in registry.entries(k))]
     if f"{kind}s" in taken or (kind in ("cell", "model") and {"cells", "models"} & set(taken)):
         raise UsageError(f"a {kind} called {name!r} is installed already. Two of one name cannot both be used.")
-    folder = Path(out or f"minigrad-{name}")
-    if folder.exists() and any(folder.iterdir()):
-        raise UsageError(f"{folder} is there already, and not empty. Name another folder with --out.")
+    folder = Path(f"minigrad-{name}" if out is None else out)
     words = re.split(r"[_-]", name)
     called = "_".join(words) if kind == "command" else "".join(word.capitalize() for word in words)
     values = {
@@ -61,21 +61,33 @@ def new(name: str, kind: str, out: str | None) -> None:
         "title": " ".join(words).capitalize(),
         "use": USES[kind].format(name=name),
     }
-    for path, template in {
-        "pyproject.toml": "pyproject.toml",
-        "README.md": "README.md",
-        f"{values['module']}.py": f"{kind}.py",
-        f"tests/test_{'_'.join(words)}.py": f"{kind}_test.py",
-        ".github/workflows/test.yml": "ci.yml",
-    }.items():
-        text = files("minigrad_cli").joinpath("templates", f"{template}.txt").read_text("utf-8")
-        try:
+    texts = {
+        path: Template(files("minigrad_cli").joinpath("templates", f"{template}.txt").read_text("utf-8"))
+        for path, template in {
+            "pyproject.toml": "pyproject.toml",
+            "README.md": "README.md",
+            f"{values['module']}.py": f"{kind}.py",
+            f"tests/test_{'_'.join(words)}.py": f"{kind}_test.py",
+            ".github/workflows/test.yml": "ci.yml",
+        }.items()
+    }
+    _write(folder, {path: template.substitute(values) for path, template in texts.items()})
+    echo(f"{folder} is written. Now:\n\n    pip install -e '{folder}[test]' && pytest {folder}\n    {values['use']}")
+
+
+def _write(folder: Path, texts: dict[str, str]) -> None:
+    """Make the folder, which must not be there, with files in it; all of them or none."""
+    try:
+        folder.mkdir(parents=True)
+    except FileExistsError:
+        raise UsageError(f"{str(folder)!r} is there already. Name another folder with --out.") from None
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else "no folder can have this name"
+        raise UsageError(f"cannot write {folder}: {why}. Name another folder with --out.") from None
+    try:
+        for path, text in texts.items():
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
-            (folder / path).write_text(Template(text).substitute(values), encoding="utf-8")
-        except OSError as error:
-            raise UsageError(
-                f"cannot write {folder / path}: {error.strerror}. Name another folder with --out."
-            ) from None
-    click.echo(
-        f"{folder} is written. Now:\n\n    pip install -e '{folder}[test]' && pytest {folder}\n    {values['use']}"
-    )
+            (folder / path).write_text(text, encoding="utf-8")
+    except OSError as error:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise OSError(error.errno, error.strerror, str(folder)) from None

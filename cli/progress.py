@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from minigrad_cli.output import echo
 from minigrad_cli.view import TrainView
 
 LINE_SECONDS = 2.0
@@ -42,12 +43,12 @@ class Lines(Quiet):
         now = time.monotonic()
         step = self.view.step
         if step != self._shown_step and (last or now - self._shown_at >= LINE_SECONDS):
-            print(self.view.line(), file=sys.stderr, flush=True)
+            echo(self.view.line(), err=True)
             self._shown_at, self._shown_step = now, step
 
     def note(self, text: str) -> None:
         """Write it as a line."""
-        print(text, file=sys.stderr, flush=True)
+        echo(text, err=True)
 
 
 class Bar(Quiet):

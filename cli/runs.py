@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from minigrad_cli.output import echo, echo_json, table
 from minigrad_cli.words import percent
 
 
@@ -22,18 +23,16 @@ def runs(folder: str, as_json: bool) -> None:
     found = sorted(Path(folder).rglob("config.toml"), key=lambda path: path.stat().st_mtime)
     rows = [row for path in found if (row := _read(path.parent)) is not None]
     if as_json:
-        click.echo(json.dumps(rows))
+        echo_json(rows)
         return
     if not rows:
-        click.echo(f"no runs in {folder}; minigrad train makes one", err=True)
+        echo(f"no runs in {folder}; minigrad train makes one", err=True)
         return
-    lines = [("run", "model", "task", "steps", "loss", "accuracy")]
+    lines = []
     for r in rows:
         loss = "" if r["loss"] is None else f"{r['loss']:.4f}"
         lines.append((r["run"], r["model"], r["task"], str(r["steps"]), loss, percent(r["accuracy"])))
-    widths = [max(len(line[i]) for line in lines) for i in range(6)]
-    for line in lines:
-        click.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+    table(("run", "model", "task", "steps", "loss", "accuracy"), lines)
 
 
 def _read(folder: Path) -> dict[str, Any] | None:

@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from minigrad_cli.options import completes
+from minigrad_cli.output import echo
 
 SIZE = click.IntRange(1, 100_000)
 PARTS = {
@@ -55,7 +56,7 @@ def show(
     from minigrad.config import cell_options
 
     cell = mg.nn.Recurrent(model, input_size, hidden, **cell_options(model, chosen)).cells[0]
-    steps = recurrence.Steps(cell.step, cell.initial_carry(batch), mg.zeros((1, batch, input_size)), None, False)
+    steps = recurrence.Steps(cell.step, cell.initial_carry(batch), mg.zeros((1, batch, input_size)), None, None, False)
     sizes = f"B = {batch} rows, D = {input_size} inputs, H = {hidden} units"
     _show_scan(model, f"One step of {model}: {sizes}.", steps, part)
 
@@ -76,20 +77,18 @@ def _show_model(model: str, part: str | None, task: str, options: dict[str, Any]
         run.task.batch(np.random.default_rng(0), options["batch"]).feed(run.model.train())
     if part is None:
         lines = tree([(0, type(run.model).__name__, _weights(run.model)), *_inside(run.model, 1)])
-        click.echo("\n".join(lines))
+        echo("\n".join(lines))
         weights = sum(p.size for p in run.model.parameters())
-        click.echo(f"{weights:,} parameters; built for the task {task}")
+        echo(f"{weights:,} parameters; built for the task {task}")
         if not seen:
-            click.echo(
-                "\nno recurrence: each step sees the others at once, and a gradient reaches all of them directly"
-            )
+            echo("\nno recurrence: each step sees the others at once, and a gradient reaches all of them directly")
     elif not seen:
         from minigrad.errors import UsageError
 
         raise UsageError(f"{model} runs no scan, so there is no step to derive from: minigrad show {model}.")
     for i, steps in enumerate(seen):
         title = f"Scan {i + 1} of {len(seen)} in {model}: {steps.name}, T = {steps.length}."
-        click.echo(("\n" if i or part is None else "") + title)
+        echo(("\n" if i or part is None else "") + title)
         _show_scan(steps.name.rpartition(" ")[2].rpartition(".")[2], title, steps, part)
 
 
@@ -116,24 +115,22 @@ def _show_scan(name: str, title: str, steps: Any, part: str | None) -> None:
     name_variables(graph)
     lines = equations(graph)
     if part in (None, "equations"):
-        click.echo("\n".join(lines))
+        echo("\n".join(lines))
         if part is None:
             _draw(name, steps, graph, lines)
     elif part == "graph":
-        click.echo(title)
-        click.echo("{ inputs ; weights -> equations in results }, the results being the next carry, then y.\n")
-        click.echo(str(graph))
-        click.echo(
-            f"\nWhat runs when, once products are joined and splits moved to them:\n\n{_parts(compiled.find(steps))}"
-        )
+        echo(title)
+        echo("{ inputs ; weights -> equations in results }, the results being the next carry, then y.\n")
+        echo(str(graph))
+        echo(f"\nWhat runs when, once products are joined and splits moved to them:\n\n{_parts(compiled.find(steps))}")
     elif part == "source":
         program = compiled.find(steps).program
-        click.echo(f"{program.text}\n\n# What runs around the two, for these sizes:\n\n{program.host}")
+        echo(f"{program.text}\n\n# What runs around the two, for these sizes:\n\n{program.host}", as_it_is=True)
     elif part == "cuda":
         from minigrad.codegen.cuda import module_text
 
         program = compiled.find(steps).program
-        click.echo(module_text(program.forward, program.backward)[0])
+        echo(module_text(program.forward, program.backward)[0], as_it_is=True)
     else:
         _show_backward(name, compiled.find(steps).program)
 
@@ -146,10 +143,10 @@ def _draw(name: str, steps: Any, graph: Any, lines: list[str]) -> None:
     n, m = len(steps.carry), len(steps.xs)
     carry, xs = ([v.name for v in some] for some in (graph.inputs[:n], graph.inputs[n : n + m]))
     x, y = short(xs, "x"), short(graph.results[n:], "y")
-    click.echo("\nrolled up: the same step, T times\n")
-    click.echo("\n".join(rolled(lines, x, carry, graph.results[:n], y, width)))
-    click.echo("\nlaid out; gradients run right to left\n")
-    click.echo("\n".join(unrolled(name, x, carry, y, width)))
+    echo("\nrolled up: the same step, T times\n")
+    echo("\n".join(rolled(lines, x, carry, graph.results[:n], y, width)), as_it_is=True)
+    echo("\nlaid out; gradients run right to left\n")
+    echo("\n".join(unrolled(name, x, carry, y, width)), as_it_is=True)
 
 
 def _parts(call: Any) -> str:
@@ -163,9 +160,9 @@ def _show_backward(cell: str, program: Any) -> None:
     from minigrad.ir.graph import atom_name
 
     graph = program.backward.graph
-    click.echo(f"The backward of one step of {cell}, derived from its graph.")
-    click.echo("{ values kept from the forward, cotangents g_… of its results ; weights -> equations in gradients }\n")
-    click.echo(str(graph))
-    click.echo()
+    echo(f"The backward of one step of {cell}, derived from its graph.")
+    echo("{ values kept from the forward, cotangents g_… of its results ; weights -> equations in gradients }\n")
+    echo(str(graph))
+    echo()
     for variable, g in zip(program.active, graph.outs, strict=False):
-        click.echo(f"dL/d {variable.name} = {atom_name(g)}")
+        echo(f"dL/d {variable.name} = {atom_name(g)}")

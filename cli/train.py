@@ -11,6 +11,7 @@ import click
 
 from minigrad.errors import DivergedError, MinigradError, UsageError
 from minigrad_cli.options import completes, completes_run, given_options, run_options
+from minigrad_cli.output import echo, echo_json
 from minigrad_cli.words import bits, clock, percent
 
 EXIT_INTERRUPTED = 130
@@ -57,7 +58,7 @@ def train(
         wrong = [name for name, value in (("MODEL", model), ("--task", task), ("--config", config_file)) if value]
         config, changes = _resumed(resume, wrong, chosen, given)
     else:
-        file = read_toml(config_file) if config_file else {}
+        file = {} if config_file is None else read_toml(config_file)
         config = resolve(model, task, file=file, file_name=config_file or "", settings=chosen, options=given)
     if dry_run:
         _print_config(config, as_json)
@@ -91,27 +92,27 @@ def _fork(run: str, config: dict[str, Any], changes: dict[str, Any], out: str | 
     """A new run that goes on from another one with something changed; what, is said and written to `fork.json`."""
     from minigrad import checkpoint
     from minigrad.files import write_atomically
+    from minigrad.origin import DATA
 
     found = checkpoint.read(run)
     if found is None:
         raise UsageError(f"{run} has no checkpoint yet to go on from. Go on with it as it is: --resume {run}.")
-    folder = checkpoint.new_folder(out, f"{config['model']['name']}-{config['task']['name']}")
-    for name in (checkpoint.METRICS, checkpoint.CHECKPOINT):
+    folder = checkpoint.new_folder(out, f"{config['model']['name']}-{config['task']['name']}", config)
+    for name in (checkpoint.METRICS, checkpoint.CHECKPOINT, DATA):
         if (Path(run) / name).exists():
             write_atomically(folder / name, (Path(run) / name).read_bytes())
-    checkpoint.write_config(folder, config)
     told = {"from": run, "step": found[1]["step"], "changes": changes}
     write_atomically(folder / "fork.json", (json.dumps(told, indent=1) + "\n").encode())
     for key, (old, new) in changes.items():
-        click.echo(f"{key}: {old} -> {new}", err=True)
-    click.echo(f"minigrad: {folder} goes on from step {told['step']} of {run}, which stays as it is", err=True)
+        echo(f"{key}: {old} -> {new}", err=True)
+    echo(f"minigrad: {folder} goes on from step {told['step']} of {run}, which stays as it is", err=True)
     return str(folder)
 
 
 def _print_config(config: dict[str, Any], as_json: bool) -> None:
     import tomli_w
 
-    click.echo(json.dumps(config) if as_json else tomli_w.dumps(config), nl=as_json)
+    echo(json.dumps(config) if as_json else tomli_w.dumps(config), nl=as_json, as_it_is=True)
 
 
 def _train(config: dict[str, Any], *, resume: str | None, out: str | None, progress: str, as_json: bool) -> int:
@@ -122,12 +123,12 @@ def _train(config: dict[str, Any], *, resume: str | None, out: str | None, progr
 
     name = f"{config['model']['name']}-{config['task']['name']}"
     run = Run(config, Path(resume) if resume is not None else None)  # whatever is wrong shows before a folder is made
-    if resume is None:
-        run.folder = checkpoint.new_folder(out, name)
-    elif not run.restore():
-        click.echo(f"minigrad: {resume} was stopped before its first checkpoint: it starts over.", err=True)
-    assert run.folder is not None
-    checkpoint.write_config(run.folder, config)
+    if run.folder is None:
+        run.folder = checkpoint.new_folder(out, name, config)
+    else:
+        if not run.restore():
+            echo(f"minigrad: {resume} was stopped before its first checkpoint: it starts over.", err=True)
+        checkpoint.write_config(run.folder, config)
     title = f"{config['model']['name']} on {config['task']['name']}"
     shown = choose(progress, TrainView(title, config.get("steps"), float(run.task.baseline)))
     listen(shown)
@@ -155,7 +156,11 @@ def _forgotten_if_empty(run: Any, new: bool) -> Iterator[None]:
         yield
     except BaseException:
         if new and run.step == 0:
-            for name in ("config.toml", "metrics.jsonl"):  # ours alone: the folder may have been there before
+            for name in (
+                "config.toml",
+                "metrics.jsonl",
+                "data.json",
+            ):  # ours alone: the folder may have been there before
                 (run.folder / name).unlink(missing_ok=True)
             with suppress(OSError):
                 run.folder.rmdir()
@@ -192,7 +197,7 @@ def _report(run: Any, as_json: bool) -> None:
 
     summary = run.summary()
     if as_json:
-        click.echo(json.dumps(summary))
+        echo_json(summary)
         return
     words = {
         "solved": f"solved at step {summary['steps']}",
@@ -200,17 +205,17 @@ def _report(run: Any, as_json: bool) -> None:
         "interrupted": f"interrupted after step {summary['steps']}",
         "diverged": f"diverged after step {summary['steps']}",
     }
-    click.echo(f"{words[summary['status']]} in {clock(summary['seconds'])}")
+    echo(f"{words[summary['status']]} in {clock(summary['seconds'])}")
     if summary["loss"] is not None:
-        click.echo(
+        echo(
             f"loss      {summary['loss']:.4f}{bits(run.task, summary['loss'])}  (baseline {summary['baseline']:.4f}, "
             f"mean of the last {len(run.recent)} steps)"
         )
     if summary["accuracy"] is not None:
-        click.echo(f"accuracy  {percent(summary['accuracy'])}")
+        echo(f"accuracy  {percent(summary['accuracy'])}")
     if hasattr(run.task, "test_batch") and run.status != "diverged":
         held_out = evaluate(run, batches=5)["loss"]
-        click.echo(f"held out  {held_out:.4f}{bits(run.task, held_out)}")
-    click.echo(f"run       {summary['run']}")
+        echo(f"held out  {held_out:.4f}{bits(run.task, held_out)}")
+    echo(f"run       {summary['run']}")
     if summary["status"] == "interrupted":
-        click.echo(f"go on with: minigrad train --resume {summary['run']}")
+        echo(f"go on with: minigrad train --resume {summary['run']}")

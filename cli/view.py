@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from minigrad_cli.charts import heat, log_columns, picked, spark
+from minigrad_cli.output import safe
 from minigrad_cli.words import clock, percent
 
 MOST_ROWS, HEAT, TALL = 64, 6, 38  # rows of a heat map that are kept, and shown; lines of a terminal with room for them
@@ -22,7 +23,7 @@ class TrainView:
     """
 
     def __init__(self, title: str, total: int | None, baseline: float, first: int = 0) -> None:
-        self.title, self.total, self.baseline, self.first = title, total, baseline, first
+        self.title, self.total, self.baseline, self.first = safe(title), total, baseline, first
         self.records: list[dict[str, Any]] = []
         self.note = ""
         self.history: dict[str, list[list[float]]] = {}  # of the gradient by time, one row a step or several
@@ -86,7 +87,7 @@ class TrainView:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         width = options.max_width
         if not self.records:
-            yield Text(f"{self.title}  {self.note or 'starting'}")
+            yield Text(f"{self.title}  {safe(self.note) or 'starting'}")
             return
         r = self.records[-1]
         yield self._head(r, width)
@@ -96,7 +97,7 @@ class TrainView:
         for name, norms in list(r.get("time_grad_norm", {}).items())[: 2 if width >= 60 else 1]:
             yield Text("")
             yield Text(
-                f"‖dL/d {name}_t‖ over the {len(norms)} time steps t, log scale",
+                f"‖dL/d {safe(name)}_t‖ over the {len(norms)} time steps t, log scale",
                 style="bold",
                 overflow="ellipsis",
                 no_wrap=True,
@@ -112,14 +113,16 @@ class TrainView:
             yield Text("")
             yield from self._parameters(parameters, width)
         if self.note:
-            yield Text(self.note, style="dim")
+            yield Text(safe(self.note), style="dim")
 
     def _heat(self, width: int) -> Iterator[Text]:
         """The first carry's gradient by time step, to the right, and training step, downwards."""
         for name, rows in list(self.history.items())[:1]:
             lines, (low, high) = heat(rows, width - 6, HEAT)
             yield Text("")
-            yield Text(f"‖dL/d {name}_t‖ as training goes on, downwards: {low:.1e} ' ' to {high:.1e} '█'", style="bold")
+            yield Text(
+                f"‖dL/d {safe(name)}_t‖ as training goes on, downwards: {low:.1e} ' ' to {high:.1e} '█'", style="bold"
+            )
             for i, line in zip(picked(len(rows), HEAT), lines, strict=True):
                 step = self.first + (i + 1) * self.every
                 yield Text(f"{step:>5}│{line}", style="cyan", no_wrap=True)
@@ -132,7 +135,7 @@ class TrainView:
         values = [
             f"largest singular value of {n} {x[0]:.3g}" for n, x in self.inside.get("singular_values", {}).items()
         ]
-        return "  ".join([*(["gates", *gates] if gates else []), *values])
+        return safe("  ".join([*(["gates", *gates] if gates else []), *values]))
 
     def _head(self, r: dict[str, Any], width: int) -> Text:
         head = Text(no_wrap=True, overflow="ellipsis")
@@ -178,7 +181,7 @@ class TrainView:
         rows.add_column(no_wrap=True)
         top = max(norms.values(), default=0.0) or 1.0
         room = max(width - 28, 12)
-        for name, norm in list(norms.items())[:8]:
+        for name, norm in ((safe(n), x) for n, x in list(norms.items())[:8]):
             rows.add_row(
                 name if len(name) <= room else f"…{name[1 - room :]}",
                 f"{norm:.3g}",

@@ -1,18 +1,21 @@
 """A training run's folder: configuration, metrics, checkpoint. Whatever is killed when, each file is whole.
 
-Imports `files`, `weights` and `errors`.
+Imports `config`, `origin`, `weights`, `files` and `errors`.
 """
 
 import json
 import os
+from errno import EACCES, EEXIST
+from math import nan
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from minigrad import origin
 from minigrad.config import Table, read_toml, resolve
 from minigrad.errors import UsageError, WeightsError
-from minigrad.files import write_atomically
+from minigrad.files import FULL, write_atomically
 from minigrad.weights import read_arrays, write_arrays
 
 Array = np.ndarray[Any, Any]
@@ -20,56 +23,95 @@ CONFIG, METRICS, CHECKPOINT = "config.toml", "metrics.jsonl", "checkpoint.safete
 FORMAT = "minigrad run 1"
 
 
-def new_folder(out: str | None, name: str) -> Path:
-    """Make the folder of a new run: `out`, or the next free `runs/name-N`.
+def new_folder(out: str | None, name: str, config: Table | None = None) -> Path:
+    """Make the folder of a new run, with its `config.toml`: `out`, or the next free `runs/name-N`. It is this process's
+    alone, whoever makes others at the same time. Without a configuration it is a folder of several runs.
 
     Raises:
         UsageError: if it holds a run already, or cannot be made.
+        OSError: on a full disk.
     """
-    name = name.replace(":", "-")  # of a plugin that was named with its distribution
-    if out is None:
-        n = 1
-        while (Path("runs") / f"{name}-{n}").exists():
-            n += 1
-        out = str(Path("runs") / f"{name}-{n}")
-    folder = Path(out)
-    if (folder / CONFIG).exists():
+    if out is not None and not out.strip():
+        raise UsageError("--out is empty. Name a folder, or leave --out out.")
+    try:
+        folder = _free_folder(name.replace(":", "-")) if out is None else Path(out)  # a plugin may be dist:name
+        folder.mkdir(parents=True, exist_ok=True)
+        if config is not None:
+            _claim(folder, config)
+        elif not os.access(folder, os.W_OK):
+            raise PermissionError(EACCES, os.strerror(EACCES))
+        elif (folder / CONFIG).exists():
+            raise FileExistsError(EEXIST, CONFIG, str(folder / CONFIG))
+    except FileExistsError:
+        if not folder.is_dir():
+            raise UsageError(f"cannot write a run to {out}: it is a file. Name another folder with --out.") from None
         raise UsageError(
             f"{out} holds a run already. Go on with it: --resume {out}. Or name another folder with --out."
-        )
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        if not os.access(folder, os.W_OK):
-            raise PermissionError(13, "Permission denied")
-    except OSError as error:
-        raise UsageError(f"cannot write a run to {out}: {error.strerror}. Name another folder with --out.") from None
+        ) from None
+    except (OSError, ValueError) as error:
+        if isinstance(error, OSError) and error.errno in FULL:
+            raise
+        why = error.strerror if isinstance(error, OSError) else "no folder can have this name"
+        raise UsageError(f"cannot write a run to {out or 'runs'}: {why}. Name another folder with --out.") from None
     return folder
+
+
+def _free_folder(name: str) -> Path:
+    """Make the first `runs/name-N` that is not there."""
+    n = 1
+    while True:
+        folder = Path("runs") / f"{name}-{n}"
+        try:
+            folder.mkdir(parents=True)
+            return folder
+        except FileExistsError:
+            if not Path("runs").is_dir():
+                raise
+        n += 1
+
+
+def _claim(folder: Path, config: Table) -> None:
+    """Write `config.toml`, which must not be there yet: of two processes one gets the folder."""
+    path = folder / CONFIG
+    try:
+        with open(path, "xb") as file:
+            file.write(_toml(config))
+    except FileExistsError:
+        raise
+    except OSError as error:
+        path.unlink(missing_ok=True)
+        raise OSError(error.errno, error.strerror, str(path)) from None
 
 
 def clear_halves(folder: Path) -> None:
     """Remove what a killed process had begun to write."""
-    for name in (CONFIG, METRICS, CHECKPOINT):
+    for name in (CONFIG, METRICS, CHECKPOINT, origin.DATA):
         for half in folder.glob(f".{name}.*"):
             half.unlink(missing_ok=True)
 
 
 def write_config(folder: Path, config: Table) -> None:
     """Write `config.toml`."""
+    write_atomically(folder / CONFIG, _toml(config))
+
+
+def _toml(config: Table) -> bytes:
     import tomli_w
 
-    write_atomically(folder / CONFIG, tomli_w.dumps(config).encode())
+    return tomli_w.dumps(config).encode()
 
 
 def read_config(run: str | Path) -> Table:
-    """The configuration of a run.
+    """The configuration of a run; files of the user's are found from here too, if they are where they were.
 
     Raises:
         UsageError: if the folder holds no run.
     """
-    if not (Path(run) / CONFIG).is_file():
-        raise UsageError(f"{run} is not a run: it has no {CONFIG}. `minigrad train` makes one.")
     path = Path(run) / CONFIG
-    return resolve(None, None, file=read_toml(path), file_name=str(path), advised=False)
+    if not str(run) or not path.is_file():
+        raise UsageError(f"{str(run) or repr(run)} is not a run: it has no {CONFIG}. `minigrad train` makes one.")
+    config = resolve(None, None, file=read_toml(path), file_name=str(path), advised=False)
+    return {**config, "task": origin.located(run, config["task"])}
 
 
 def write(folder: Path, arrays: dict[str, Array], state: dict[str, Any]) -> None:
@@ -89,18 +131,38 @@ def read(run: str | Path) -> tuple[dict[str, Array], dict[str, Any]] | None:
     arrays, text = read_arrays(path)
     if text.get("format") != FORMAT:
         raise WeightsError(f"{path} is not a minigrad checkpoint (its format is {text.get('format', 'not given')!r}).")
-    return arrays, json.loads(text["state"])
+    try:
+        return arrays, dict(json.loads(text["state"]))
+    except (KeyError, ValueError, TypeError) as error:
+        raise WeightsError(f"{path} says nothing of its run that can be read ({error}). Train the run anew.") from None
 
 
 def read_metrics(run: str | Path) -> list[dict[str, Any]]:
-    """Every whole record of a run, oldest first."""
+    """Every whole record of a run, oldest first. A figure that was not finite is NaN.
+
+    Raises:
+        UsageError: naming the line, if one that is not the last holds no record.
+    """
     path, found = Path(run) / METRICS, []
-    for line in path.read_bytes().splitlines() if path.exists() else ():
+    lines = path.read_bytes().splitlines() if path.exists() else []
+    for number, line in enumerate(lines, 1):
         try:
-            found.append(json.loads(line))
-        except ValueError:
-            break  # half a line, of a run that was killed or is running
+            record = json.loads(line)
+            _ = record["step"], record["loss"], record["grad_norm"]
+        except (ValueError, TypeError, KeyError):
+            if number == len(lines):
+                break  # half a line, of a run that was killed or is running
+            raise UsageError(f"{path}, line {number}: this is no record of a run. Take the line out.") from None
+        found.append(_with_nan(record) if b"null" in line else record)
     return found
+
+
+def _with_nan(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _with_nan(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_with_nan(inner) for inner in value]
+    return nan if value is None else value
 
 
 def cut_metrics(folder: Path, step: int) -> None:

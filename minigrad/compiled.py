@@ -149,8 +149,8 @@ def _make(steps: Steps, inputs: int, free: frozenset[Spot]) -> tuple[Program, di
         raise
     except Exception as error:
         raise DefectError(
-            f"{steps.name} could not be compiled, {type(error).__name__}: {error}. This is a fault of minigrad and not of "
-            "the cell: please report it. With compiled=False the cell runs step by step."
+            f"{steps.name} could not be compiled, {type(error).__name__}: {error}. This is a fault of minigrad and not "
+            "of the cell: please report it. With compiled=False the cell runs step by step."
         ) from error
 
 

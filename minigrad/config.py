@@ -8,6 +8,7 @@ import tomllib
 import typing
 from collections.abc import Mapping
 from contextlib import suppress
+from datetime import date, time
 from pathlib import Path
 from typing import Any
 
@@ -44,15 +45,15 @@ def read_toml(path: str | Path) -> Table:
         UsageError: if it is missing, not UTF-8, or not TOML.
     """
     try:
-        return tomllib.loads(Path(path).read_text("utf-8"))
+        return tomllib.loads(Path(path).read_text("utf-8-sig"))  # some editors write a byte order mark
     except OSError as error:
         raise UsageError(f"the configuration {path}: {error.strerror}.") from None
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except ValueError as error:
         raise UsageError(f"the configuration {path} is not TOML: {error}.") from None
 
 
 def parse_setting(text: str) -> tuple[str, Any]:
-    """`key=value` -> (key, value); the value as TOML reads it, else a number, else text.
+    """`key=value` -> (key, value); the value as TOML reads it, else a number, else text. A date is text.
 
     Raises:
         UsageError: without a key or an equals sign.
@@ -62,7 +63,8 @@ def parse_setting(text: str) -> tuple[str, Any]:
         raise UsageError(f"--set takes key=value, not {text!r}. For example --set nonlinearity=relu.")
     for read in (lambda text: tomllib.loads(f"v = {text}")["v"], float):  # TOML does not take .5
         with suppress(ValueError):
-            return key.strip(), read(value)
+            found = read(value)
+            return key.strip(), value.strip() if isinstance(found, date | time) else found
     return key.strip(), value.strip()
 
 
@@ -272,15 +274,15 @@ def resolve(
         names[table] = names[table] or _typed(f"{file_name}: {table}", name, str | type(None))
     for table in ("model", "task"):
         if not names[table]:
-            raise UsageError(f"which {table}? For example: minigrad train lstm --task copy.")
+            remedy = "For example: minigrad train lstm --task copy." if advised else "A run's configuration names it."
+            raise UsageError(f"{'' if advised else f'{file_name}: '}which {table}? {remedy}")
     resolver = Resolver(str(names["model"]), str(names["task"]), names["optimizer"], names["unroll"])
     sources = ((file_name, from_file), ("--set", settings or {}), ("options", given))
     for source, keys in sources:
         resolver.add(source, keys)
-    task_class = registry.load("tasks", str(names["task"]))
-    made = make_task(task_class, resolver.resolved())
     if not advised:
         return resolver.resolved()
+    made = make_task(registry.load("tasks", str(names["task"])), resolver.resolved())
     if getattr(made, "solved", None) is None:
         resolver.suggest({"steps": UNSOLVABLE_STEPS})
     resolver.suggest(getattr(made, "suggests", {}))

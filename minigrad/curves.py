@@ -39,14 +39,15 @@ def scan_names(model: nn.Module, scans: list[ScanTrace]) -> list[list[str]]:
 def time_grad_norm(model: nn.Module, scans: list[ScanTrace]) -> dict[str, list[float]]:
     """For each carry leaf the norm over batch and units of dL/d carry_t, one figure a time step.
 
-    Where the model ran window by window, as with tbptt, the windows stand one after the other.
+    Where the model ran window by window, as with tbptt, the windows stand one after the other. A leaf that no backward
+    came by is absent.
     """
     names = scan_names(model, scans)
     found: dict[str, list[float]] = {}
     for i, scan in enumerate(scans):
         for name, norms in zip(names[i % len(names)], scan.carry_grad_norm, strict=True):
             found.setdefault(name, []).extend(short(x) for x in lengths(norms))
-    return found
+    return {name: norms for name, norms in found.items() if not np.isnan(norms).all()}
 
 
 def roots(names: Iterable[str], square_sums: Any) -> dict[str, float]:
@@ -55,8 +56,8 @@ def roots(names: Iterable[str], square_sums: Any) -> dict[str, float]:
 
 
 def update_ratio(moved: dict[str, float], sizes: dict[str, float]) -> dict[str, float]:
-    """How long the last step was against the weight that it moved: ‖Δw‖ / ‖w‖ by name."""
-    return {name: short(moved[name] / sizes[name]) if sizes[name] else 0.0 for name in moved}
+    """How long the last step was against the weight that it moved: ‖Δw‖ / ‖w‖ by name; nothing for a weight of 0."""
+    return {name: short(moved[name] / sizes[name]) for name in moved if sizes[name]}
 
 
 def inside(model: nn.Module, xs: Any) -> dict[str, Any]:

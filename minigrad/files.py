@@ -2,7 +2,10 @@
 
 import os
 import tempfile
+from errno import EDQUOT, ENOSPC
 from pathlib import Path
+
+FULL = (ENOSPC, EDQUOT)  # errors of a disk that holds no more
 
 
 def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
@@ -21,8 +24,10 @@ def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
         os.umask(umask)
         os.chmod(name, 0o666 & ~umask)
         os.replace(name, path)
-    except BaseException:
+    except BaseException as error:
         Path(name).unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.errno is not None:
+            raise type(error)(error.errno, error.strerror, str(path)) from None
         raise
 
 

@@ -19,7 +19,7 @@ OPEN, SHUT = 0.9, 0.1
 
 def gate_values(cell: Any, xs: Any) -> dict[str, Array]:
     """Every gate of a cell of `nn`, run on xs [T, B, D] from its first carry: [T, B, H] each, by name."""
-    steps = Steps(cell.step, cell.initial_carry(xs.shape[1]), xs, None, False)
+    steps = Steps(cell.step, cell.initial_carry(xs.shape[1]), xs, None, None, False)
     graph = traced(steps)
     n, consts = len(steps.carry), {v: x.numpy() for v, x in graph.consts.items()}
     carry: list[Any] = [leaf.numpy() for leaf in steps.carry]

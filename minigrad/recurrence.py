@@ -333,7 +333,7 @@ def _length(said: Any, of_xs: int | None) -> int:
         )
     if said is not None and of_xs is not None and said != of_xs:
         raise ScanError(f"scan: length is {said}, and xs have {of_xs} steps. Leave length out, or cut xs.")
-    return int(of_xs if said is None else said)
+    return int(said if of_xs is None else of_xs)  # type: ignore[arg-type]
 
 
 def _without_padding(x: Any, alive: Array) -> Any:

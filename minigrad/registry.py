@@ -9,10 +9,10 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager, nullcontext, redirect_stdout
 from dataclasses import dataclass
 from functools import cache
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import Distribution, EntryPoint, distributions, entry_points
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ OURS = "minigrad"
 API = 1  # the contract of docs/plugins: a plugin's file says `minigrad_api = 1`, and means it by saying nothing
 IMPORT_SECONDS = 60.0  # that a plugin may take to be imported
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+TARGET = re.compile(r"[A-Za-z_][\w.]*\s*:\s*[A-Za-z_][\w.]*\s*(\[.*\])?")
 # What an object of each kind must have, so that the fault is told here and not where it is first missed.
 NEEDS: dict[str, Callable[[Any], bool]] = {
     "cells": lambda x: isinstance(x, type) and hasattr(x, "step") and hasattr(x, "initial_carry"),
@@ -54,6 +55,15 @@ class Entry:
         """What it is: `the cell 'mine' of my-package 1.0 (my_package:Mine)`."""
         return f"the {self.kind.removesuffix('s')} {self}"
 
+    @property
+    def fault(self) -> str:
+        """What is wrong with how it is declared; empty where nothing is."""
+        if not NAME.fullmatch(self.name):
+            return "a name is made of letters, digits, '.', '_' and '-'"
+        return (
+            "" if TARGET.fullmatch(self.target) else f"an entry point says module:object, and this one {self.target!r}"
+        )
+
 
 def entries(kind: str) -> list[Entry]:
     """Every admitted entry of a kind, in the order of names; a distribution that is listed twice counts once."""
@@ -66,13 +76,47 @@ def _entries(kind: str, admitted: str | None, _stamp: Any) -> list[Entry]:
     """The same, read once: the metadata of a hundred packages take a tenth of a second."""
     allowed = None if admitted is None else {_normal(d) for d in admitted.split(",") if d.strip()} | {OURS}
     found: dict[tuple[str, str, str], Entry] = {}
-    for point in entry_points(group=f"minigrad.{kind}"):
-        distribution = point.dist.name if point.dist else "an unnamed distribution"
+    for point in _points(f"minigrad.{kind}"):
+        distribution, version = _called(point.dist)
         if allowed is None or _normal(distribution) in allowed:
-            version = point.dist.version if point.dist else ""
             key = (point.name, _normal(distribution), point.value)
             found[key] = Entry(kind, point.name, distribution, version, point.value, point)
     return [found[key] for key in sorted(found)]
+
+
+def _points(group: str) -> list[EntryPoint]:
+    """The entry points of a group. Where one distribution's list cannot be read, all are read line by line: of that
+    one each line that is no `name = value` is a point without a value.
+    """
+    try:
+        return list(entry_points(group=group))
+    except Exception:  # of a stranger's metadata: whatever the parser stumbles over
+        return [point for dist in distributions() for point in _lines(dist, group)]
+
+
+def _lines(dist: Distribution, group: str) -> Iterator[EntryPoint]:
+    section = ""
+    try:
+        text = dist.read_text("entry_points.txt") or ""
+    except ValueError:  # not UTF-8, so that nobody can tell what it declares
+        return
+    for line in map(str.strip, text.splitlines()):
+        if line.startswith("[") and line.endswith("]"):
+            section = line.strip("[]")
+        elif section == group and line and not line.startswith("#"):
+            name, _, value = (part.strip() for part in line.partition("="))
+            point = EntryPoint(name, value, group)
+            vars(point).update(dist=dist)  # as `importlib.metadata` does it itself: it is immutable
+            yield point
+
+
+def _called(dist: Distribution | None) -> tuple[str, str]:
+    """Name and version of a distribution, as far as its metadata can be read."""
+    try:
+        metadata: Any = (dist and dist.metadata) or {}
+    except ValueError:  # not UTF-8
+        metadata = {}
+    return str(metadata.get("Name") or "an unnamed distribution"), str(metadata.get("Version") or "")
 
 
 def names(kind: str) -> list[str]:
@@ -125,8 +169,11 @@ def load_entry(entry: Entry) -> Any:
         f"Mend {entry.distribution} (and install it again, if its entry points have changed), uninstall it, or leave "
         "it out with MINIGRAD_PLUGINS."
     )
+    if entry.fault:
+        raise PluginError(f"{entry.called} cannot be loaded: {entry.fault}. {remedy}")
+    watch = nullcontext() if entry.distribution == OURS else _at_most(IMPORT_SECONDS)
     try:
-        with redirect_stdout(sys.stderr), _at_most(IMPORT_SECONDS):
+        with redirect_stdout(sys.stderr), watch:
             found = entry.point.load()
     except (Exception, SystemExit) as error:
         raise PluginError(f"{entry.called} cannot be loaded: {type(error).__name__}: {error}. {remedy}") from error
@@ -144,8 +191,10 @@ def load_entry(entry: Entry) -> Any:
 
 def declared_api(entry: Entry) -> str:
     """The API that a plugin's file names, read without importing it; empty where it names none or is not at hand."""
+    if entry.fault:
+        return ""
     path, spec = None, None
-    parts = entry.point.module.split(".")
+    parts = entry.target.partition(":")[0].strip().split(".")
     for i in range(len(parts)):
         name = ".".join(parts[: i + 1])
         found = (finder.find_spec(name, path) for finder in sys.meta_path if hasattr(finder, "find_spec"))
@@ -170,21 +219,25 @@ def _stamp() -> tuple[Any, ...]:
 
 @contextmanager
 def _at_most(seconds: float) -> Iterator[None]:
-    """Raise TimeoutError if the block takes longer; only where signals are to be had, on the main thread of a Unix."""
-    if not hasattr(signal, "setitimer") or threading.current_thread() is not threading.main_thread():
+    """Raise TimeoutError if the block takes longer. There is one alarm a process: where the program that we are part of
+    has set it, or says what is to happen then, where there is none, or off the main thread, nothing is watched.
+    """
+    free = hasattr(signal, "setitimer") and threading.current_thread() is threading.main_thread()
+    if not free or signal.getsignal(signal.SIGALRM) != signal.SIG_DFL or any(signal.getitimer(signal.ITIMER_REAL)):
         yield
         return
 
     def late(_signal: int, _frame: Any) -> None:
         raise TimeoutError(f"its import takes longer than {seconds:g} s")
 
-    before = signal.signal(signal.SIGALRM, late)
+    signal.signal(signal.SIGALRM, late)
     signal.setitimer(signal.ITIMER_REAL, seconds)
     try:
         yield
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+        if signal.getsignal(signal.SIGALRM) is late:  # what is imported may have taken the alarm for itself
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, signal.SIG_DFL)
 
 
 def _among(kind: str) -> tuple[str, ...]:

@@ -12,13 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from minigrad import __version__, checkpoint, optim, random, registry
+from minigrad import __version__, checkpoint, optim, origin, random, registry
 from minigrad.batch import Batch
 from minigrad.config import MOST_STEPS, OPTIMIZERS, TRAINING, Table, make_task
 from minigrad.curves import first_not_finite, inside, roots, short, time_grad_norm, update_ratio
 from minigrad.device import put, square_sums
 from minigrad.eager import tensor
-from minigrad.errors import DeviceError, DivergedError, PluginError, ScanError, UsageError
+from minigrad.errors import DeviceError, DivergedError, PluginError, ScanError, UsageError, WeightsError
 from minigrad.mode import no_grad
 from minigrad.models import build_model, check_fits, check_memory
 from minigrad.nn.cell import mask_seeds, take_mask_seeds
@@ -44,7 +44,11 @@ class Run:
         self.home = folder  # where its records are, for whoever looks at it
         random.seed(config["seed"])
         self.rng = np.random.default_rng(config["seed"])
+        if folder is not None:
+            origin.check_files(folder, config["task"])
         self.task = make_task(registry.load("tasks", config["task"]["name"]), config)
+        if folder is not None:
+            origin.check_kept(folder, self.task)
         position = getattr(self.task, "position", None)
         length = self.task.batch(np.random.default_rng(0), 1).xs.shape[0]
         if position is not None:
@@ -108,7 +112,15 @@ class Run:
         if found is None:
             checkpoint.cut_metrics(self.folder, 0)
             return False
-        arrays, state = found
+        try:
+            self._take(*found)
+        except (WeightsError, KeyError, ValueError, TypeError, IndexError) as error:
+            raise _foreign(self.folder, error) from error
+        checkpoint.cut_metrics(self.folder, self.step)
+        return True
+
+    def _take(self, arrays: dict[str, Any], state: Record) -> None:
+        """What `save` kept becomes the run's own."""
         self.model.load_state_dict(_part(arrays, "model."))
         self.optimizer.load_state_dict(_part(arrays, "optimizer."))
         self.step, self.seconds, self.solved = state["step"], state["seconds"], state["solved"]
@@ -122,8 +134,6 @@ class Run:
             self.task.position = state["position"]
         self.rng.bit_generator.state = state["data"]
         random.set_state(state["random"])
-        checkpoint.cut_metrics(self.folder, self.step)
-        return True
 
     def _state_structure(self) -> Any:
         """How the model's state is put together."""
@@ -143,6 +153,8 @@ class Run:
         asked = [name.strip() for name in self.config.get("loggers", "").split(",")]
         names = dict.fromkeys(["jsonl", *filter(None, asked)])
         loggers = [registry.load("loggers", name)(self.folder) for name in names if self.folder is not None]
+        if self.folder is not None:
+            origin.write(self.folder, self.task, self.config["task"])
         began = time.monotonic() - self.seconds
         saved = time.monotonic()
         try:
@@ -314,6 +326,15 @@ def _part(arrays: dict[str, Any], prefix: str) -> dict[str, Any]:
     return {k.removeprefix(prefix): a for k, a in arrays.items() if k.startswith(prefix)}
 
 
+def _foreign(folder: str | Path, error: Exception) -> WeightsError:
+    """What to say of a checkpoint that does not fit its run."""
+    why = str(error) if isinstance(error, WeightsError) else f"{type(error).__name__}: {error}"
+    return WeightsError(
+        f"{Path(folder) / checkpoint.CHECKPOINT} does not belong to the {checkpoint.CONFIG} beside it: {why}\n"
+        "Put the file back that this run wrote."
+    )
+
+
 def trained(folder: str | Path, **changes: Any) -> Run:
     """The model of a saved run, to be looked at on the CPU; `changes` to its configuration, such as another length.
 
@@ -323,10 +344,15 @@ def trained(folder: str | Path, **changes: Any) -> Run:
     config, found = checkpoint.read_config(folder), checkpoint.read(folder)
     if found is None:
         raise UsageError(f"{folder} has no checkpoint yet. Go on with it: minigrad train --resume {folder}.")
+    origin.check_files(folder, config["task"])
     run = Run({**config, "device": "cpu", **changes}, None)
-    run.model.load_state_dict(_part(found[0], "model."))
+    origin.check_kept(folder, run.task)
+    try:
+        run.model.load_state_dict(_part(found[0], "model."))
+        run.step, run.home = found[1]["step"], Path(folder)
+    except (WeightsError, KeyError) as error:
+        raise _foreign(folder, error) from error
     run.model.eval()
-    run.step, run.home = found[1]["step"], Path(folder)
     return run
 
 

@@ -38,7 +38,7 @@ def read_arrays(path: str | os.PathLike[str]) -> tuple[dict[str, Array], dict[st
     except (TypeError, AttributeError) as error:  # bfloat16, float8
         raise WeightsError(f"{path} holds numbers that NumPy does not know ({error}). Save them as float32.") from None
     except (SafetensorError, OSError, ValueError, KeyError) as error:
-        raise WeightsError(f"{path} is not a whole safetensors file ({error}). Write it again with mg.save.") from None
+        raise WeightsError(f"{path} is not a whole safetensors file ({error}). Put a whole one in its place.") from None
 
 
 def save(path: str | os.PathLike[str], module: Any) -> None:

@@ -5,7 +5,6 @@ floats, integers or booleans; weights have no batch, or a batch of rows. Every o
 away from kinks, so that seven steps stay finite.
 """
 
-import sys
 from dataclasses import dataclass, field
 from math import prod
 

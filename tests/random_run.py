@@ -13,7 +13,7 @@ from collections import Counter
 from types import FunctionType, SimpleNamespace
 
 import numpy as np
-from random_cells import BOOL, FLOAT, INT, draw
+from random_cells import BOOL, INT, draw
 
 import minigrad as mg
 from minigrad import compiled, fused, recurrence
@@ -115,7 +115,7 @@ def outcome(cell, seed, batch, steps, dtype, road, **options):
     """Values, gradients, whether each result requires one, norms of the trace, and whether it was compiled."""
     XP.dtype = dtype
     carry, xs, weights = arrays(cell, seed, batch, steps, dtype)
-    wrap = lambda a: mg.tensor(a, requires_grad=a.dtype.kind == "f")  # noqa: E731
+    wrap = lambda a: mg.tensor(a, requires_grad=a.dtype.kind == "f")
     carry, xs, weights = ([wrap(a) for a in some] for some in (carry, xs, weights))
     names = {f"h{i}": a for i, a in enumerate(carry)} | {f"x{i}": a for i, a in enumerate(xs)}
     first = eval(nested(cell.nests[0], [v.name for v in cell.carry]), names)
@@ -219,7 +219,7 @@ def _once(cell, data, batch, steps, dtype, options, tolerance):
             return f"loop: {type(fault).__name__}: {fault}", False
         return ("", False) if isinstance(fault, mg.MinigradError) else (f"loop: {type(fault).__name__}: {fault}", False)
     if error is not None:
-        place = [f for f in traceback.extract_tb(error.__traceback__)][-1]
+        place = traceback.extract_tb(error.__traceback__)[-1]
         return f"error: {type(error).__name__}: {error} ({place.filename.split('/')[-1]}:{place.lineno})", False
     return differs(ours[0], theirs[0], tolerance), ours[1]
 

@@ -233,7 +233,7 @@ def test_show_draws_a_recurrence_rolled_up_and_laid_out(
         rolled, laid_out = drawn.split("laid out")
         assert "× T" in rolled
         assert re.search(r"^h, c ─▶ └─+┘ ─▶ h', c'$", rolled, re.M)
-        assert max(map(len, drawn.splitlines())) <= max(width, 46)
+        assert max(map(len, [*equations.splitlines(), *drawn.splitlines()])) <= width
         assert laid_out.count("[lstm]") == {40: 1, 80: 3, 160: 3}[width]
 
 
@@ -297,6 +297,53 @@ def test_every_help_has_an_example_and_fits_a_terminal(words, capsys, monkeypatc
     lines = capsys.readouterr().out.splitlines()
     assert max(map(len, lines)) <= 80
     assert any("minigrad " + " ".join(words) in line for line in lines if not line.startswith("Usage"))
+
+
+WORD = r"[^\s/|-]+"  # a path, a list of choices and a word with hyphens may be cut
+
+
+def words_of(line: str, columns: int, capsys, monkeypatch) -> list[str]:
+    """The words that a command prints in a terminal of so many columns, none of which has a longer line."""
+    monkeypatch.setenv("COLUMNS", str(columns))
+    run(line.split())
+    captured = capsys.readouterr()
+    assert max(map(len, (captured.out + captured.err).splitlines())) <= columns
+    return re.findall(WORD, captured.out + captured.err)
+
+
+@pytest.mark.parametrize("words", commands(), ids=" ".join)
+def test_a_page_of_help_has_the_same_words_in_forty_columns(words, capsys, monkeypatch) -> None:
+    narrow, wide = (words_of(" ".join([*words, "--help"]), n, capsys, monkeypatch) for n in (40, 100))
+    assert narrow == wide
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "plugins",
+        "info",
+        "tasks",
+        "models",
+        "explain",
+        "show lstm --equations",
+        "show gru --graph",
+        "trian",
+        "train lstm --task cpoy",
+    ],
+)
+def test_forty_columns_break_no_word(line: str, capsys, monkeypatch) -> None:
+    narrow = words_of(line, 40, capsys, monkeypatch)
+    monkeypatch.delenv("COLUMNS")
+    run(line.split())
+    captured = capsys.readouterr()
+    wide = re.findall(WORD, captured.out + captured.err)
+    assert [w for w in narrow if not w.isdigit()] == [w for w in wide if not w.isdigit()]
+
+
+@pytest.mark.parametrize("progress", ["lines", "none"])
+def test_a_run_is_told_in_forty_columns(in_folder: Path, progress: str, capsys, monkeypatch) -> None:
+    line = f"train lstm --task copy --steps 2 --hidden 6 --batch 4 --length 3 --out r --progress {progress}"
+    assert {"loss", "(baseline", "accuracy"} <= set(words_of(line, 40, capsys, monkeypatch))
 
 
 @pytest.mark.parametrize(
@@ -525,7 +572,8 @@ def test_a_runs_configuration_is_checked_again(in_folder: Path, capsys: pytest.C
     text = Path("r/config.toml").read_text()
     for wrong, words in (
         (text.replace("hidden = 6", 'hidden = "six"'), "hidden must be an integer"),
-        ("lr = 1.0", "which model"),
+        ("lr = 1.0", "r/config.toml: which model"),
+        ("", "r/config.toml: which model"),
     ):
         Path("r/config.toml").write_text(wrong)
         assert run(["train", "--resume", "r"]) == 2
@@ -581,3 +629,64 @@ def test_bench_measures_ours_and_says_where_no_peer_is(capsys: pytest.CaptureFix
     assert row["minigrad"] > 0
     assert run(["bench", "--shape", "1,2,x,4"]) == 2
     assert "--shape takes T,B,D,H" in capsys.readouterr().err
+
+
+def test_no_text_of_a_plugin_steers_the_terminal(tmp_path: Path) -> None:
+    (tmp_path / "fixture_loud.py").write_text(
+        "raise RuntimeError('\\x1b]0;owned\\x07 \\x9b31m \\u202e \\r \\x1b[2J')\n"
+    )
+    for name, points in (
+        ("good", "[minigrad.cells]\nfine = fixture_loud:Cell\nnot a point\n"),
+        (
+            "loud",
+            "[minigrad.cells]\n\x1b[31mred = fixture_loud:Cell\nlone = \x1b[2J\n"
+            + "y" * 500
+            + " = a:B\n[minigrad.commands]\n\x1b[1mcmd = fixture_loud:x\n",
+        ),
+    ):
+        info = tmp_path / f"{name}-0.1.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 0.1\x1b[5m\n")
+        (info / "entry_points.txt").write_text(points)
+    env = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    for line in ("plugins", "plugins --json", "plugins --load", "models", "models --json", "--help", "check fine",
+                 "train fine --task copy", "train \x1b[31mred --task copy", "show \x1b[31mred", "\x1b[31mred"):  # fmt: skip
+        done = minigrad(*line.split(" "), env=env)
+        out = done.stdout + done.stderr
+        assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e]", out), (line, out)
+        assert "Traceback" not in out
+        assert "defect of minigrad" not in out
+        assert done.returncode == {"plugins": 0, "plugins --json": 0, "models": 0, "models --json": 0, "--help": 0,
+                                   "plugins --load": 4, "check fine": 4, "train fine --task copy": 4,
+                                   "\x1b[31mred": 2}.get(line, 4), (line, out)  # fmt: skip
+    rows = {r["name"]: r for r in json.loads(minigrad("plugins", "--json", env=env).stdout)}
+    assert [rows[name]["state"] for name in ("fine", "not a point", "\x1b[31mred", "lone")] == [
+        "listed",
+        *["broken"] * 3,
+    ]
+    listed = minigrad("plugins", env=env).stdout
+    assert r"\x1b[31mred" in listed
+    assert max(map(len, listed.splitlines())) < 200
+    assert "lone" not in minigrad("models", env=env).stdout
+
+
+def test_the_live_views_show_names_and_notes_without_their_escapes() -> None:
+    from rich.console import Console
+
+    from minigrad_cli.compare_view import CompareView
+    from minigrad_cli.view import TrainView
+
+    red = "\x1b[31mred\x07"
+    record = {"step": 1, "loss": 1.0, "grad_norm": 1.0, "seconds": 0.0, "time_grad_norm": {red: [1.0, 2.0]},
+              "param_grad_norm": {red: 1.0}, "gates": {red: [0.5, 0.5]}}  # fmt: skip
+    one, several = TrainView(red, None, 1.0), CompareView(red, [red])
+    for view in (one, several):
+        view.note = red
+        for told in (False, True):
+            if told:
+                view.update(record) if view is one else view.take(red, record)
+            console = Console(width=80, height=60, color_system=None, force_terminal=False)
+            with console.capture() as captured:
+                console.print(view)
+            assert r"\x1b[31mred\x07" in captured.get()
+            assert not re.search("[\x00-\x09\x0b-\x1f]", captured.get())

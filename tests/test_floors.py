@@ -19,7 +19,7 @@ FLOORS = [
      "codegen.half", "codegen.host_text", "codegen.host", "codegen.program", "codegen.workspace", "codegen.cuda_loops", "codegen.cuda", "codegen.cuda_run", "codegen.run"],
     ["tracing", "folding", "compiled", "fused", "recurrence", "batch", "weights", "api"],
     ["nn.module", "nn.layers", "nn.attention", "nn.losses", "nn.ctc", "registry", "nn.cell", "nn.recurrent", "nn",
-     "optim.arguments", "optim.clipping", "optim.rules", "optim.schedules", "optim.onecycle", "optim.course", "optim", "gradcheck", "config", "checkpoint",
+     "optim.arguments", "optim.clipping", "optim.rules", "optim.schedules", "optim.onecycle", "optim.course", "optim", "gradcheck", "config", "origin", "checkpoint",
      "objective", "gates", "curves", "connectivity", "models", "story", "train", "conformance.report", "conformance.cells", "conformance.others", "conformance.loggers", "conformance", "check"],
 ]  # fmt: skip
 ORDER = {name: (floor, place) for floor, names in enumerate(FLOORS) for place, name in enumerate(names)}

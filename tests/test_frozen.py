@@ -124,7 +124,7 @@ CHANGING = {
     "an array": lambda: held(lambda: np.zeros(1), write),
     "another's attribute": lambda: held(Counter, lambda c: (c(1.0), c.n)[1]),
     "a partial's list": lambda: partial(lambda kept, h: h * grow(kept), []),
-    "a default": lambda: lambda h, kept=[]: h * grow(kept),  # noqa: B006
+    "a default": lambda: lambda h, kept=[]: h * grow(kept),
     "an iterator": lambda: held(itertools.count, next),
     "a generator of Python's": lambda: held(lambda: random.Random(3), lambda r: float(r.random() < 0.5)),
     "a generator of NumPy's": lambda: held(lambda: np.random.default_rng(3), lambda r: float(r.random() < 0.5)),
@@ -140,7 +140,7 @@ def test_what_changes_from_step_to_step_runs_step_by_step(what, capsys) -> None:
     make = CHANGING[what]
     assert by_scan(make(), None) == by_hand(make())
     assert "step by step" in capsys.readouterr().err
-    with pytest.raises(ScanError, match="changes|holds|uses"):
+    with pytest.raises(ScanError, match=r"changes|holds|uses"):
         by_scan(make(), True)
 
 
@@ -207,7 +207,7 @@ def test_profilers_debuggers_and_coverage_change_nothing() -> None:
     events = []
     for get, put_ in ((sys.getprofile, sys.setprofile), (sys.gettrace, sys.settrace)):
         before = get()
-        watcher = lambda *event: events.append(event[1])  # noqa: E731
+        watcher = lambda *event: events.append(event[1])
         put_(watcher)
         try:
             found, still = run_watched(), get()

@@ -1,6 +1,8 @@
 """Plugins by name: listed without an import, refused by name when broken. Each test brings its own distributions."""
 
+import signal
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -97,6 +99,88 @@ def test_an_import_that_hangs_is_ended(install, monkeypatch: pytest.MonkeyPatch)
     with pytest.raises(PluginError, match=r"slow 1\.2.*takes longer than 0\.2 s"):
         registry.load("tasks", "slow")
     assert registry.load("tasks", "copy")
+
+
+def alarm_after(load) -> float | None:
+    """Seconds of an alarm of 0.3 s from when it was set to when it came, with `load()` in between; None: it never did."""
+    came: list[float] = []
+    began = time.monotonic()
+    signal.signal(signal.SIGALRM, lambda *_: came.append(time.monotonic() - began))
+    signal.setitimer(signal.ITIMER_REAL, 0.3)
+    try:
+        load()
+        while not came and time.monotonic() - began < 2:
+            time.sleep(0.01)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    return came[0] if came else None
+
+
+def test_the_users_own_alarm_comes_when_it_was_to_come(install) -> None:
+    install("quick", "fixture_quick", "Task = dict", "[minigrad.tasks]\nquick = fixture_quick:Task\n")
+    install(
+        "lazy",
+        "fixture_lazy",
+        "import time\ntime.sleep(0.5)\nTask = dict",
+        "[minigrad.tasks]\nlazy = fixture_lazy:Task\n",
+    )
+    for kind, name in (("cells", "lstm"), ("tasks", "quick"), ("tasks", "lazy")):
+        assert alarm_after(lambda: registry.load(kind, name)) == pytest.approx(0.3, abs=0.1), name
+
+
+def test_naming_what_is_built_in_touches_no_signal(monkeypatch: pytest.MonkeyPatch) -> None:
+    def touched(*_: object) -> None:
+        raise AssertionError("a signal or a timer was touched")
+
+    monkeypatch.setattr(signal, "signal", touched)
+    monkeypatch.setattr(signal, "setitimer", touched)
+    for kind in ("cells", "models", "tasks", "unrolls"):
+        for name in registry.names(kind):
+            registry.load(kind, name)
+
+
+def test_a_handler_is_left_as_it_was(install) -> None:
+    install("calm", "fixture_calm", "Task = dict", "[minigrad.tasks]\ncalm = fixture_calm:Task\n")
+    source = "import signal\nmine = lambda *_: None\nsignal.signal(signal.SIGALRM, mine)\nTask = dict"
+    install("taker", "fixture_taker", source, "[minigrad.tasks]\ntaker = fixture_taker:Task\n")
+    assert signal.getsignal(signal.SIGALRM) == signal.SIG_DFL
+    registry.load("tasks", "calm")
+    assert (signal.getsignal(signal.SIGALRM), signal.getitimer(signal.ITIMER_REAL)) == (signal.SIG_DFL, (0, 0))
+    try:
+        registry.load("tasks", "taker")
+        assert signal.getsignal(signal.SIGALRM) is sys.modules["fixture_taker"].mine
+    finally:
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+
+
+@pytest.mark.parametrize("line", ["malformed", "ill = !!", "ill =", "= fixture_ill:Task", "ill = a b:c", "ill = x:y:z"])
+def test_one_malformed_entry_point_breaks_no_other(install, line: str) -> None:
+    install("ill", "fixture_ill", "Task = dict", f"[minigrad.tasks]\n{line}\nwell = fixture_ill:Task\n")
+    install("other", "fixture_other", "Task = dict", "[minigrad.tasks]\nsound = fixture_other:Task\n")
+    assert {*OURS, "well", "sound"} <= set(registry.names("tasks"))
+    for name in ("copy", "well", "sound"):
+        assert registry.load("tasks", name)
+    (faulty,) = [e for e in registry.entries("tasks") if e.fault]
+    assert (faulty.distribution, registry.declared_api(faulty)) == ("ill", "")
+    with pytest.raises(PluginError, match="cannot be loaded"):
+        registry.load_entry(faulty)
+
+
+@pytest.mark.parametrize("metadata", [None, b"", b"\xff\xfe\0", b"Name"])
+@pytest.mark.parametrize("points", [b"[minigrad.tasks]\nodd = fixture_odd:Task\n", b"\xff\xfe", b"[\n]\n= =\n"])
+def test_metadata_that_cannot_be_read_hide_no_other(install, tmp_path: Path, metadata, points: bytes) -> None:
+    install("sound", "fixture_sound", "Task = dict", "[minigrad.tasks]\nsound = fixture_sound:Task\n")
+    info = tmp_path / "odd-1.2.dist-info"
+    info.mkdir()
+    (info / "entry_points.txt").write_bytes(points)
+    if metadata is not None:
+        (info / "METADATA").write_bytes(metadata)
+    for kind in registry.KINDS:
+        assert all(entry.distribution for entry in registry.entries(kind))
+    assert {*OURS, "sound"} <= set(registry.names("tasks"))
+    assert registry.load("tasks", "sound") is dict
+    assert b"odd" not in points or registry.find("tasks", "odd").distribution == "an unnamed distribution"
 
 
 def test_what_an_import_prints_goes_to_stderr(install, capsys: pytest.CaptureFixture[str]) -> None:

@@ -35,11 +35,16 @@ def test_a_new_project_passes_its_tests_and_runs(kind: str, in_folder: Path) -> 
     ("arguments", "words"),
     [(["Bad Name", "--kind", "cell"], "begins with a letter"), (["lstm", "--kind", "cell"], "installed already"),
      (["attention", "--kind", "cell"], "installed already"), (["mine", "--kind", "shell"], "cell"),
-     (["mine", "--kind", "cell", "--out", "full"], "not empty"), (["class", "--kind", "cell"], "begins with a letter")],
+     (["mine", "--kind", "cell", "--out", "full"], "'full' is there already"), (["mine", "--kind", "cell", "--out", "full/x"], "is there already"),
+     (["mine", "--kind", "cell", "--out", "full/x/y"], "Not a directory"), (["mine", "--kind", "cell", "--out", ""], "is there already"),
+     (["mine", "--kind", "cell", "--out", "bare"], "is there already"), (["mine", "--kind", "cell", "--out", "\0"], "no folder can have this name"),
+     (["class", "--kind", "cell"], "begins with a letter")],
 )  # fmt: skip
 def test_what_cannot_be_written_is_refused(in_folder: Path, arguments, words, capsys) -> None:
+    (in_folder / "bare").mkdir()
     (in_folder / "full").mkdir()
     (in_folder / "full" / "x").write_text("")
     assert run(["plugin", "new", *arguments]) == 2
     assert words in capsys.readouterr().err
-    assert sorted(p.name for p in in_folder.iterdir()) == ["full"]
+    assert sorted(p.name for p in in_folder.rglob("*")) == ["bare", "full", "x"]
+    assert (in_folder / "full" / "x").read_text() == ""

@@ -1,6 +1,8 @@
 """Every task keeps the contract, and each does what its definition says, recomputed here by other means."""
 
 import datetime
+import os
+import re
 from math import log
 from pathlib import Path
 
@@ -250,11 +252,42 @@ def test_a_column_is_found_by_title_or_number(tmp_path: Path) -> None:
         ("forecast", b"a\n" + b"1\n2\n" * 20, {"season": 99}, "season must be from 1 to 39"),
         ("forecast", b"a\n" + b"1\n" * 200, {"length": 5}, "nothing to predict"),
         ("forecast", b"a\n" + b"1\n2\n" * 20, {"length": 50}, "Give a longer series"),
-        ("forecast", b"a\n\xff\n", {}, "not a CSV file in UTF-8"),
+        ("forecast", b"a\n\xff\n", {}, "line 2: byte 2 is 0xff, which is not UTF-8"),
+        ("forecast", b"date,a\n2020-01,2020_01\n", {}, "line 2: column 2 holds '2020_01', not a number"),
+        ("forecast", b"a\n1\n1e999\n", {}, "line 3: column 1 holds '1e999'"),
+        ("forecast", "a\n1\n\uff11\n".encode(), {}, "line 3: column 1 holds"),
+        ("forecast", b"nan\n1\n2\n", {}, "line 1: column 1 holds 'nan'"),
+        ("forecast", b"day,a\n1,2,5\n2,3,5\n", {}, "line 2: 3 columns, and the first row has 2"),
+        ("forecast", b"2,5\n3,7\n3,1\n", {}, "line 1: '2,5' may be one number or two"),
+        ("forecast", b"1,2,5\n2,3,7\n3,3,1\n", {}, "line 1: '1,2,5' may be one number or two"),
+        ("forecast", b"Mon,5\nTue,6\n", {}, "line 1: .*may be titles or values"),
+        (
+            "forecast",
+            b"year,2020\n1,2\n",
+            {},
+            "line 1: year, 2020 may be titles or values. Name the column by its title",
+        ),
+        ("forecast", b"DE,5\nFR,6\n", {"column": 2}, "line 1: DE, 5 may be titles or values"),
+        ("forecast", b"1" * 5000 + b",5\n3,6\n", {}, "line 1: .* may be one number or two"),
+        ("forecast", b"a;b\n1;2,5\n2;2.5\n3;2,5\n4;2.5\n", {}, "line 3: both"),
+        ("forecast", b'a,b\n1,"1,234"\n2,"999"\n', {}, "line 2: '1,234' may be 1234 or 1.234"),
+        ("forecast", b"a;b\n1;2,5\n2;2.5\n", {}, "line 3: both '.' and ','"),
+        ("forecast", b"a;b\n1;1.234,5\n", {}, "line 2: column 2 holds '1.234,5'"),
+        ("forecast", b'a,b\n1,"2\n3,4\n', {}, "line 2: this is no row of a CSV file"),
+        ("forecast", b"a,b\n1,2\n", {"column": 3}, "no column is called 3. There are: a, b"),
+        ("forecast", b"a,a\n1,2\n", {"column": "a"}, "2 columns are called 'a'. Say column=1 or column=2"),
+        ("forecast", b"a,b\n1,2\0\n", {}, "line 2: there is a zero byte"),
         ("sentiment", None, {}, "No such file"),
+        ("sentiment", b"id\ttext\tlabel\n", {}, "line 1: .* is not text, a tab and a label"),
+        (
+            "sentiment",
+            b"meh\tmixed\n" + b"a\tgood\nb\tbad\n" * 20,
+            {},
+            "line 1: the label 'mixed' stands in no other line",
+        ),
         ("sentiment", b"fine\tgood\nno label here\n", {}, "line 2: 'no label here' is not text, a tab and a label"),
         ("sentiment", b"fine\tgood\n\tbad\n", {}, "line 2"),
-        ("sentiment", b"fine\tgood\n\xff\tbad\n", {}, "line .*: this is not UTF-8"),
+        ("sentiment", b"fine\tgood\n\xff\tbad\n", {}, "line 2: .*not UTF-8"),
         ("sentiment", b"fine\tgood\n" * 30, {}, "1 labels"),
     ],
 )
@@ -267,6 +300,82 @@ def test_what_is_wrong_with_a_file_is_said_with_its_line(
     options = {"length": 2, "season": 1} | options if name == "forecast" and content != b"" else options
     with pytest.raises(UsageError, match=words):
         task(name, **{"file" if name == "forecast" else "text": str(file)}, **options)
+
+
+NUMBERS = 20 + np.sin(np.arange(60.0)).round(2)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "{i},{x}",
+        "{i};{x}",
+        "{i};{comma}",
+        "{i}\t{comma}",
+        "{i}|{x}",
+        '{i},"{comma}"',
+        "2020_{i:02},{x}",
+        "2020-{i:02};{comma}",
+        "{comma}",
+        "{x}",
+    ],
+)
+@pytest.mark.parametrize("title", [True, False])
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_numbers_are_read_whatever_stands_between_and_within_them(tmp_path: Path, line, title, mark, end) -> None:
+    lines = [line.format(i=i + 10, x=f"{x:.2f}", comma=f"{x:.2f}".replace(".", ",")) for i, x in enumerate(NUMBERS)]
+    if line == "{comma}" and not title:
+        lines = ["value", *lines]  # without it, each is two integers as well
+    elif title:
+        lines = [re.sub(r'[^,;|\t"]+', "name", line.format(i="i", x="x", comma="c")), *lines]
+    (tmp_path / "a.csv").write_bytes((mark + end.join(lines) + end).encode())
+    made = task("forecast", 5, file=str(tmp_path / "a.csv"))
+    found = np.concatenate([made.seen, made.held_out]) * made.deviation + made.mean
+    np.testing.assert_allclose(found, NUMBERS, atol=1e-5)
+    assert made.kept["mean"] == pytest.approx(NUMBERS[:48].mean())
+
+
+def test_a_columns_number_may_be_an_integer_and_no_title(tmp_path: Path) -> None:
+    file = tmp_path / "a.csv"
+    file.write_text("".join(f"{i % 7}.5,{i % 5}.5\n" for i in range(100)))
+    for column, period in ((1, 7), ("1", 7), (2, 5), ("", 5)):
+        made = task("forecast", 5, file=str(file), column=column)
+        assert len(made.seen) == 80
+        np.testing.assert_array_equal(made.seen[:-period], made.seen[period:])
+    (tmp_path / "b.csv").write_text("year,2020\n" + "".join(f"{i},{i % 7}\n" for i in range(100)))
+    for column in (2020, "2020"):
+        assert len(task("forecast", 5, file=str(tmp_path / "b.csv"), column=column).seen) == 80
+    config = resolve("rnn", "forecast", settings={"file": str(file), "column": 1}, options={"length": 5})
+    assert config["task"]["column"] == 1
+
+
+def test_a_byte_order_mark_is_no_character_of_a_text(tmp_path: Path) -> None:
+    (tmp_path / "t.txt").write_bytes(b"\xef\xbb\xbf" + b"abcd" * 300)
+    made = task("charlm", 7, text=str(tmp_path / "t.txt"))
+    assert made.alphabet == "abcd"
+    assert len(made.seen) + len(made.held_out) == 1200
+
+
+@pytest.mark.parametrize("title", ["text\tlabel", "Review\tSentiment", "phrase\tClass"])
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+def test_a_line_of_titles_is_no_class(tmp_path: Path, title: str, mark: str) -> None:
+    lines = [f"word{i % 3} stands here\t{'yes' if i % 2 else 'no'}" for i in range(100)]
+    (tmp_path / "t.tsv").write_text(mark + "\n".join([title, *lines]))
+    made = task("sentiment", text=str(tmp_path / "t.tsv"))
+    assert (made.labels, len(made.texts)) == (["no", "yes"], 100)
+    (tmp_path / "t.tsv").write_text(mark + "\n".join(lines))
+    assert len(task("sentiment", text=str(tmp_path / "t.tsv")).texts) == 100
+    assert set(made.words) == {"?", "word0", "word1", "word2", "stands", "here"}
+
+
+@pytest.mark.parametrize(("name", "option"), [("charlm", "text"), ("sentiment", "text"), ("forecast", "file")])
+def test_what_is_no_plain_file_is_refused(tmp_path: Path, name: str, option: str) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path, words in ((tmp_path, "Is a directory"), (tmp_path / "pipe", "no plain file"), ("/dev/zero", "no plain file"),
+                        ("a\0b", "not the name of a file"), ("\udcff", "not the name"), ("x" * 5000, "too long")):  # fmt: skip
+        with pytest.raises(UsageError, match=words):
+            task(name, **{option: str(path)})
 
 
 def test_texts_with_labels_are_read_and_a_tenth_is_held_back(tmp_path: Path) -> None:
@@ -287,7 +396,7 @@ def test_texts_with_labels_are_read_and_a_tenth_is_held_back(tmp_path: Path) -> 
     ("name", "options"),
     [("addition", {"length": 0}), ("dates", {"length": 5}), ("selective-copy", {"length": 3, "marked": 4}),
      ("temporal-order", {"marks": 4}), ("temporal-order", {"length": 5}), ("delayed-recall", {"length": 1}), ("dyck", {"kinds": 1}),
-     ("associative-recall", {"length": 27}), ("mackey-glass", {"horizon": 0})],
+     ("associative-recall", {"length": 27}), ("mackey-glass", {"horizon": 0}), ("forecast", {"season": -1}), ("forecast", {"season": 309}), ("forecast", {"horizon": -3})],
 )  # fmt: skip
 def test_options_out_of_range_are_refused(name: str, options) -> None:
     with pytest.raises(UsageError, match=name):

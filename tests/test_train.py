@@ -9,7 +9,7 @@ import pytest
 
 import minigrad as mg
 from minigrad import checkpoint
-from minigrad.config import parse_setting, resolve
+from minigrad.config import parse_setting, read_toml, resolve
 from minigrad.errors import DivergedError, UsageError, WeightsError
 from minigrad.train import Run, evaluate
 from minigrad_cli.main import run as command
@@ -415,10 +415,23 @@ def test_sizes_that_memory_cannot_hold_are_refused() -> None:
         Run(resolve("lstm", "copy", options={"hidden": 100_000}), None)
 
 
+@pytest.mark.parametrize("name", ["", "a\0b", "none/c.toml"])
+def test_a_configuration_that_is_no_file_is_refused(name: str) -> None:
+    with pytest.raises(UsageError, match="the configuration"):
+        read_toml(name)
+
+
+def test_a_configuration_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
+    (tmp_path / "c.toml").write_bytes(b"\xef\xbb\xbfsteps = 3\n")
+    assert read_toml(tmp_path / "c.toml") == {"steps": 3}
+
+
 def test_settings_are_read_as_toml_or_text() -> None:
     assert parse_setting("a=1") == ("a", 1)
     assert parse_setting("a=relu") == ("a", "relu")
     assert parse_setting("a=[0.9, 0.99]") == ("a", [0.9, 0.99])
     assert parse_setting("text=a=b") == ("text", "a=b")
+    for text in ("2020-01-01", "2020-01-01 10:00:00", "10:00:00"):
+        assert parse_setting(f"column={text}") == ("column", text)
     with pytest.raises(UsageError, match="key=value"):
         parse_setting("abc")

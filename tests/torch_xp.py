@@ -169,7 +169,7 @@ def loop(cell, carry, xs, lengths, reverse, length):
         made, (y, y_structure) = flatten(made)[0], flatten(y)
         if lengths is not None:
             runs = torch.as_tensor(lengths) > t
-            choose = lambda new, old: torch.where(runs.reshape(-1, *[1] * (new.ndim - 1)), new, old)  # noqa: E731
+            choose = lambda new, old: torch.where(runs.reshape(-1, *[1] * (new.ndim - 1)), new, old)
             made = [choose(new, old) for new, old in zip(made, leaves, strict=True)]
             y = [choose(leaf, torch.zeros_like(leaf)) for leaf in y]
         leaves, ys[t] = made, y
@@ -178,7 +178,7 @@ def loop(cell, carry, xs, lengths, reverse, length):
 
 def outcome(cell, nests, carry, xs, weights, lengths, reverse, dtype, cotangents):
     """Values and gradients of a drawn cell, `cell` a function of (xp, weights), from arrays."""
-    wrap = lambda a: torch.tensor(a, requires_grad=a.dtype.kind == "f")  # noqa: E731
+    wrap = lambda a: torch.tensor(a, requires_grad=a.dtype.kind == "f")
     carry, xs, weights = ([wrap(a) for a in some] for some in (carry, xs, weights))
     last, ys = loop(cell(TorchXP(dtype), weights), nests[0](carry), nests[1](xs), lengths, reverse, len(xs[0]))
     outs = flatten(last)[0] + flatten(ys)[0]

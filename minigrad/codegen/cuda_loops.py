@@ -118,7 +118,7 @@ class CudaLoop(LoopWriter):
 
     # --- elements ---
 
-    def element(self, place: Place | None) -> str:
+    def element(self, place: Place | None, added_to: bool = False) -> str:
         """The element of a place at this loop's indices."""
         assert place is not None
         place = place.broadcast(self.loop.shape)

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minigrad import gpu
+from minigrad.arraytype import NUMBERS
 from minigrad.codegen.cuda import Product, Written, module_text
 from minigrad.codegen.half import Half
 from minigrad.codegen.places import Array

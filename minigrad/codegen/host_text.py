@@ -17,13 +17,9 @@ from minigrad.codegen.text import Names
 from minigrad.ir.graph import Atom, Equation, Variable
 
 WIDTH = 116
-WORDS = (
-    set(kwlist)
-    | set(
-        "T reverse start end old new order weights own kept carry ys g_carry g_ys sums totals norms traced wanted values "
-        "first last ops empty panels rows product looked_up within outer put share forward backward int bool slice".split()
-    )
-    | set(NUMBERS)
+WORDS = {*kwlist, *NUMBERS} | set(
+    "T reverse start end old new order weights own kept carry ys g_carry g_ys sums totals norms traced wanted values "
+    "first last ops empty panels rows product looked_up within outer put share forward backward int bool slice".split()
 )
 
 

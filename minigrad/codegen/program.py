@@ -23,8 +23,8 @@ from minigrad.ir.backward import Backward, derive
 from minigrad.ir.graph import Atom, Graph, Variable, name_variables
 from minigrad.ir.hoist import Parts, divide
 from minigrad.ir.passes import finish, prepare
-from minigrad.ir.simplify import Check, name_carries, take_checks
 from minigrad.ir.rows import SUMMED, MixesRowsError, Rows
+from minigrad.ir.simplify import Check, name_carries, take_checks
 
 
 @dataclass
@@ -92,7 +92,7 @@ def build(
     graph = finish(graph)
     saved = graph.outs[carry + ys : len(graph.outs) - len(checks)]
     looked_at = graph.outs[len(graph.outs) - len(checks) :]
-    checks = [(v, *how) for v, (_, *how) in zip(looked_at, checks, strict=True)]  # type: ignore[misc]
+    checks = [(v, *how) for v, (_, *how) in zip(looked_at, checks, strict=True)]
     forward = _forward(graph, batch, carry, ys, saved, checks)
     needed = {a for a in saved if isinstance(a, Variable) and not _rowed(forward, a)}
     backward = _backward(derived, forward, saved, carry, ends, alive)

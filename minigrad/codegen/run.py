@@ -119,6 +119,6 @@ def outer(a: Numbers, b: Numbers, total: Numbers | None, backwards: bool) -> Num
 
 
 TOOLS: dict[str, Any] = {
-    **NUMBERS, "empty": np.empty, "ops": FORWARDS, "share": threads.share, "rows": rows, "panels": panels, "product": product,
-    "looked_up": looked_up, "within": within, "outer": outer, "put": put,
+    **NUMBERS, "empty": np.empty, "ops": FORWARDS, "share": threads.share, "rows": rows, "panels": panels,
+    "product": product, "looked_up": looked_up, "within": within, "outer": outer, "put": put,
 }  # fmt: skip

@@ -32,8 +32,8 @@ from minigrad.ir.simplify import (
 )
 
 BEFORE_DERIVING = (
-    constants_first, plain_powers, split_bias, name_products, join_slices, constants_first, join_products, constants_first,
-    sink_splits, constants_first, join_equal, drop_dead, describe,
+    constants_first, plain_powers, split_bias, name_products, join_slices, constants_first, join_products,
+    constants_first, sink_splits, constants_first, join_equal, drop_dead, describe,
 )  # fmt: skip
 AFTER_DERIVING = (drop_identities, expand, constants_first, join_equal, drop_dead)
 

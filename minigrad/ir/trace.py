@@ -25,13 +25,12 @@ from minigrad.mode import is_recording, recording
 from minigrad.ops.elementwise import stop_gradient
 from minigrad.values import Tensor
 
-
 NUMBERS = (int, float)
 Spot = tuple[int, int]  # equation, input
 
 
 class Tracer(Interpreter):
-    """Writes each op down as an equation; Tensors that it meets become consts, and so do numbers at the `free` spots."""
+    """Writes each op down as an equation; Tensors that it meets, and numbers at the `free` spots, become consts."""
 
     def __init__(
         self,
@@ -106,8 +105,8 @@ def trace(
     """Run `function` on one stand-in a type; return the graph of what it did, checked.
 
     `names`, and `results` once it has run, are what its arguments and results are called in print; what else it
-    computes is called after the variables of the function with that `code`. `weights` names Tensors by their id. Numbers
-    at the `free` spots become consts, since they differ from call to call.
+    computes is called after the variables of the function with that `code`. `weights` names Tensors by their id.
+    Numbers at the `free` spots become consts, since they differ from call to call.
 
     Raises:
         TraceError: if the function asks for the value of a stand-in, or draws random numbers other than by `draw`.

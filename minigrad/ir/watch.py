@@ -1,7 +1,8 @@
-"""Whether a cell changes something while it runs, or asks a clock: a trace runs it once for all steps, and would freeze it.
+"""Whether a cell changes something as it runs, or asks a clock: a trace runs it once for all steps, and would freeze
+it.
 
 Imports `errors` and `values`. Looked at before and after: random generators, the attributes of the cell and of what it
-holds, the variables and globals that its functions use, lists, dicts, sets and arrays among them. What changed is put back.
+holds, the variables and globals that its functions use, lists, dicts and arrays among them. What changed is put back.
 
     with unchanged(cell): trace it      # TraceError: the cell changes self.t
 """
@@ -28,7 +29,7 @@ Held = tuple[str, Callable[[], Any], Callable[[Any], Any]]  # what it is called;
 
 @contextmanager
 def unchanged(cell: Any) -> Iterator[None]:
-    """Raise TraceError if the cell changes something within the block, or could read a clock; put it back in any case."""
+    """Raise TraceError if the cell changes something within the block, or names a clock; put back what changed."""
     held = _Walk(cell).held
     before = [read() for _, read, _ in held]
     changed = ""
@@ -77,8 +78,8 @@ class _Walk:
         self.held: list[Held] = []
         self.seen: set[int] = set()
         self.kept: list[Any] = []  # so that no id is given again
-        legacy = np.random.mtrand._rand  # type: ignore[attr-defined]
-        for name, generator in (("the random module's generator", python_random._inst),  # type: ignore[attr-defined]
+        legacy = np.random.mtrand._rand
+        for name, generator in (("the random module's generator", python_random._inst),
                                 ("NumPy's global random generator", legacy)):  # fmt: skip
             self.look(name, generator)
         todo = [("the cell", cell)]
@@ -157,7 +158,7 @@ class _Walk:
     def _list(self, name: str, thing: Any) -> list[tuple[str, Any]]:
         def restore(old: list[Any]) -> None:
             thing.clear()
-            thing.extend(old)
+            (thing.update if isinstance(thing, set) else thing.extend)(old)
 
         self.held.append((name, lambda: list(thing), restore))
         return [(f"{name}[{i}]", x) for i, x in enumerate(thing)]
@@ -168,14 +169,6 @@ class _Walk:
     def _dict(self, name: str, thing: Any) -> list[tuple[str, Any]]:
         self.held.append((name, lambda: dict(thing), lambda old: _put_back(thing, old)))
         return [(f"{name}[{key!r}]", x) for key, x in thing.items()]
-
-    def _set(self, name: str, thing: Any) -> list[tuple[str, Any]]:
-        def restore(old: frozenset[Any]) -> None:
-            thing.clear()
-            thing.update(old)
-
-        self.held.append((name, lambda: sorted(map(id, thing)), lambda _old: None))
-        return []
 
     def _array(self, name: str, thing: Any) -> list[tuple[str, Any]]:
         if thing.size < 1 << 20 and thing.flags.writeable:
@@ -201,11 +194,19 @@ class _Walk:
 
 
 WAYS: tuple[tuple[Any, Callable[..., list[tuple[str, Any]]]], ...] = (
-    (FunctionType, _Walk._function), (MethodType, _Walk._method), (partial, _Walk._partial), (Tensor, _Walk._tensor),
-    ((list, deque), _Walk._list), (tuple, _Walk._tuple), (dict, _Walk._dict), (set, _Walk._set), (np.ndarray, _Walk._array),
-    ((np.random.Generator, np.random.BitGenerator), _Walk._generator), (np.random.RandomState, _Walk._legacy),
-    (python_random.Random, _Walk._python_random), (type, lambda *_: []),
-)  # fmt: skip
+    (FunctionType, _Walk._function),
+    (MethodType, _Walk._method),
+    (partial, _Walk._partial),
+    (Tensor, _Walk._tensor),
+    ((list, deque, set), _Walk._list),
+    (tuple, _Walk._tuple),
+    (dict, _Walk._dict),
+    (np.ndarray, _Walk._array),
+    ((np.random.Generator, np.random.BitGenerator), _Walk._generator),
+    (np.random.RandomState, _Walk._legacy),
+    (python_random.Random, _Walk._python_random),
+    (type, lambda *_: []),
+)
 
 
 def _package(thing: Any) -> str:
@@ -216,7 +217,7 @@ def _package(thing: Any) -> str:
 def _refuse_clock(name: str, value: Any) -> None:
     """Raise TraceError for a module whose functions answer differently each time, and for what is taken from it."""
     if isinstance(value, ModuleType):
-        sources = {value.__name__}
+        sources: set[Any] = {value.__name__}
     else:  # a function, or a method with what it is bound to
         owner = getattr(value, "__self__", None)
         sources = {getattr(value, "__module__", None), getattr(owner, "__module__", None)} if callable(value) else set()

@@ -73,7 +73,7 @@ def norm(x: Any, at: Any, n: Any) -> Any:
     top = 0.0
     for k in range(at, at + n):
         size = abs(np.float64(x[k]))
-        top = size if size > top or size != size else top
+        top = size if size > top or np.isnan(size) else top
     if top == np.inf:
         return top
     scale = top if top > LEAST else LEAST

@@ -1,7 +1,8 @@
 """Functions of one number for generated loops: made of multiplications, so that LLVM computes eight at a time.
 
-Imports `jit` and `llvm`. Numba calls the C library for each number (11 ns); these take half a nanosecond in float32. In float64,
-where gradients are checked rather than networks trained, they are NumPy's own. NaN passes through; infinity too.
+Imports `jit` and `llvm`. Numba calls the C library for each number (11 ns); these take half a nanosecond in float32. In
+float64, where gradients are checked rather than networks trained, they are NumPy's own. NaN passes through;
+infinity too.
 """
 
 import math
@@ -97,7 +98,7 @@ def erf64(x: Any) -> Any:
 
 @helper
 def pow32(x: Any, y: Any) -> Any:
-    """x to the power y. Where LLVM sees that y was an integer it calls `__powisf2`, which no process of Python's has."""
+    """x to the power y. Where LLVM sees that y was an integer it calls `__powisf2`, which Python does not bring."""
     return np.power(x, hidden(y))
 
 
@@ -121,7 +122,7 @@ def norm(row: Any) -> Any:
     top = np.float64(0)  # not float(x), which in Numba leaves a float32 what it is
     for i in range(row.size):
         size = abs(np.float64(row[i]))
-        top = size if size > top or size != size else top
+        top = size if size > top or np.isnan(size) else top
     if top == np.inf:
         return top
     scale = top if top > LEAST else LEAST

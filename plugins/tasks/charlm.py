@@ -5,43 +5,22 @@ tenth of the text is held out. Loss in nats a character; bits are loss / ln 2. W
 on where it stopped, and the model's state goes with it; at the end of the text the row starts somewhere else, afresh.
 """
 
-from pathlib import Path
+from math import inf
 from typing import Any
 
 import numpy as np
 
 import minigrad as mg
+from minigrad_plugins.tasks.reading import read_text
 
 HELD_OUT = 0.1
 
 
-def read_text(path: str) -> str:
-    """The text of a file, or of Python's language reference.
+def language_reference() -> str:
+    """The text of Python's language reference."""
+    from pydoc_data.topics import topics
 
-    Raises:
-        UsageError: for a file that is missing, binary, or has fewer than two different characters.
-    """
-    if not path:
-        from pydoc_data.topics import topics
-
-        return "\n".join(topics[name] for name in sorted(topics))
-    try:
-        text = Path(path).read_bytes().decode("utf-8")
-    except OSError as error:
-        raise mg.errors.UsageError(f"charlm: text={path}: {error.strerror}. Name a readable text file.") from None
-    except UnicodeDecodeError as error:
-        raise mg.errors.UsageError(
-            f"charlm: {path}, line {_line(error.object[: error.start])}: byte {error.start} is "
-            f"{error.object[error.start]:#04x}, which is not UTF-8 text. Convert the file, or name another."
-        ) from None
-    if "\0" in text:
-        line = _line(text[: text.index("\0")].encode())
-        raise mg.errors.UsageError(f"charlm: {path}, line {line}: there is a zero byte; the file is binary.")
-    return text
-
-
-def _line(before: bytes) -> int:
-    return before.count(b"\n") + 1
+    return "\n".join(topics[name] for name in sorted(topics))
 
 
 class CharLM:
@@ -50,13 +29,15 @@ class CharLM:
     loss = "cross_entropy"
     symbol = "character"
     predicts = True  # so that a model may not read ahead
+    files = ("text",)
 
     def __init__(self, length: int = 50, text: str = "", stateful: bool = False) -> None:
         self.length = length
         if stateful:
             self.position: list[int] = []  # where in the text each row reads on
-        content = read_text(text)
+        content = read_text("charlm: text=", text) if text else language_reference()
         self.alphabet = "".join(sorted(set(content)))
+        self.kept = {"characters": len(content), "alphabet": self.alphabet}
         name = text or "the language reference"
         if len(self.alphabet) < 2:
             raise mg.errors.UsageError(
@@ -97,20 +78,40 @@ class CharLM:
         """The same, from the part that is held out."""
         return self._windows(self.held_out, rng.integers(0, len(self.held_out) - self.length, size))
 
-    def sample(self, model: Any, rng: np.random.Generator, count: int, start: str = "\n") -> str:
-        """Draw `count` characters, each from the model's distribution given all before it."""
-        code = self.alphabet.find(start)
-        code, state, drawn = max(code, 0), None, []
+    def sample(
+        self, model: Any, rng: np.random.Generator, count: int, prompt: str = "", temperature: float = 1.0
+    ) -> str:
+        """Draw the `count` characters that follow the prompt, each from the model's distribution given all before it.
+
+        temperature: logits are divided by it; at 0 the likeliest character is taken each time.
+
+        Raises:
+            UsageError: for a temperature below 0 or not finite, or a prompt with characters that the text lacks.
+        """
+        if not 0 <= temperature < inf:
+            raise mg.errors.UsageError(f"charlm: the temperature is a number from 0 on, not {temperature}.")
+        unknown = ", ".join(map(repr, sorted(set(prompt) - set(self.alphabet))))
+        if unknown:
+            raise mg.errors.UsageError(f"charlm: the text has no {unknown}, which the prompt has. Leave it out.")
+        codes = [self.alphabet.index(c) for c in prompt] or [max(self.alphabet.find("\n"), 0)]
+        state, drawn = None, []
         for _ in range(count):
-            x = np.zeros((1, 1, self.input_size), np.float32)
-            x[0, 0, code] = 1
+            xs = np.eye(self.input_size, dtype=np.float32)[codes][:, None]
             with mg.no_grad():
-                logits, state = model(x, state)
-                if state is None:
-                    raise mg.errors.UsageError(
-                        "charlm: this model keeps no state from character to character, and cannot go on writing."
-                    )
-                chances = mg.softmax(logits[0, 0].astype(mg.float64)).numpy()
-            code = int(rng.choice(self.input_size, p=chances / chances.sum()))
-            drawn.append(self.alphabet[code])
+                logits, state = model(xs, state)
+            if state is None:
+                raise mg.errors.UsageError(
+                    "charlm: this model keeps no state from character to character, and cannot go on writing."
+                )
+            codes = [_draw(logits[-1, 0].numpy().astype(np.float64), rng, temperature)]
+            drawn.append(self.alphabet[codes[0]])
         return "".join(drawn)
+
+
+def _draw(logits: np.ndarray[Any, Any], rng: np.random.Generator, temperature: float) -> int:
+    """One of the classes with the chances softmax(logits / temperature)."""
+    if temperature == 0:
+        return int(logits.argmax())
+    with np.errstate(over="ignore"):  # of a temperature near 0, where all but the likeliest have no chance
+        chances = np.exp((logits - logits.max()) / temperature)
+    return int(rng.choice(len(chances), p=chances / chances.sum()))

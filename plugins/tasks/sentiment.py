@@ -5,6 +5,7 @@ reviews of its own, "the plot was not bad but the music was awful": what stands 
 it over, so that the words alone, without their order, tell little.
 """
 
+import io
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -13,11 +14,13 @@ from typing import Any
 import numpy as np
 
 import minigrad as mg
+from minigrad_plugins.tasks.reading import read_text
 from minigrad_plugins.tasks.transduction import entropy
 
 HELD_OUT, MADE = 0.1, 4000
 SUBJECTS = "plot acting music ending script film cast camera humour dialogue".split()
 GOOD = "good great wonderful moving clever superb".split()
+TITLES = "label labels class classes category sentiment polarity rating score target tag topic emotion intent y".split()
 BAD = "bad awful dull clumsy boring dreadful".split()
 
 
@@ -33,27 +36,30 @@ def reviews(count: int) -> Iterator[tuple[str, str]]:
         yield f"{clauses[0][1]} but {clauses[1][1]}", "good" if clauses[1][0] else "bad"
 
 
-def read_lines(path: str) -> Iterator[tuple[str, str]]:
-    """Text and label of each line of a file.
+def read_lines(path: str) -> list[tuple[str, str]]:
+    """Text and label of each line of a file; a first line that says what the columns are is none of them.
 
     Raises:
         UsageError: naming file and line, for a file that cannot be read or a line that is not text, tab, label.
     """
-    number = 0
-    try:
-        with open(path, encoding="utf-8") as file:
-            for number, line in enumerate(file, 1):
-                text, tab, label = line.rstrip("\n").rpartition("\t")
-                if line.strip() and not (tab and text.strip() and label.strip()):
-                    raise mg.errors.UsageError(
-                        f"sentiment: {path}, line {number}: {line.strip()[:40]!r} is not text, a tab and a label."
-                    )
-                if line.strip():
-                    yield text, label.strip()
-    except OSError as error:
-        raise mg.errors.UsageError(f"sentiment: text={path}: {error.strerror}. Name a readable text file.") from None
-    except UnicodeDecodeError:
-        raise mg.errors.UsageError(f"sentiment: {path}, line {number + 1}: this is not UTF-8 text.") from None
+    found: list[tuple[int, str, str]] = []
+    for number, line in enumerate(io.StringIO(read_text("sentiment: text=", path), newline=None), 1):
+        parts = [part.strip() for part in line.rstrip("\n").split("\t")]
+        if line.strip() and not (len(parts) == 2 and all(parts)):
+            raise mg.errors.UsageError(
+                f"sentiment: {path}, line {number}: {line.strip()[:40]!r} is not text, a tab and a label. Mend it."
+            )
+        if line.strip():
+            found.append((number, *parts))
+    first, _, label = found[0] if found else (0, "", "")
+    if sum(other == label for *_, other in found) == 1:
+        if label.lower() not in TITLES:
+            raise mg.errors.UsageError(
+                f"sentiment: {path}, line {first}: the label {label!r} stands in no other line. Take it out if it is "
+                "a title; else add more texts with this label."
+            )
+        del found[0]
+    return [(text, label) for _, text, label in found]
 
 
 class Sentiment:
@@ -61,6 +67,7 @@ class Sentiment:
 
     loss = "cross_entropy"
     solved = 0.99
+    files = ("text",)
 
     def __init__(self, length: int = 40, text: str = "", words: int = 1000) -> None:
         if words < 1:
@@ -79,6 +86,7 @@ class Sentiment:
         self.cut = int(len(split) * (1 - HELD_OUT))
         counts = Counter(word for i in order[: self.cut] for word in split[i][0])
         self.words = ["?", *(word for word, _ in counts.most_common(words))]  # ? stands for all others
+        self.kept = {"texts": len(split), "labels": self.labels, "words": self.words}
         table = {word: i for i, word in enumerate(self.words)}
         self.texts = [[table.get(word, 0) for word in split[i][0][-length:]] or [0] for i in order]
         self.targets = np.array([self.labels.index(split[i][1]) for i in order])
