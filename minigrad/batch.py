@@ -12,8 +12,8 @@ Array = np.ndarray[Any, Any]
 class Batch:
     """Sequences and what should come out of them.
 
-    xs [T, B, D]; targets [T, B] or [B] (the last step's); mask, of the targets' shape, true where loss and accuracy
-    count; lengths [B], steps of each sequence.
+    xs [T, B, D]; targets [T, B] or [B] (the last step's); mask, of the targets' shape, or [T, B] of wider targets, true
+    where loss and accuracy count; lengths [B], steps of each sequence. What does not count may be anything, NaN too.
 
     starts [B]: rows in which a new sequence begins, while the others go on where the batch before stopped; without it
     all begin anew.

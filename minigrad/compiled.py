@@ -170,8 +170,8 @@ def _names(cell: Any) -> dict[int, str]:
     """What the cell calls the Tensors that it uses, by their ids."""
     found: dict[int, str] = {}
     owner = getattr(cell, "__self__", None)
-    if owner is not None and hasattr(owner, "_named"):
-        found.update((id(value), name) for name, value in owner._named())
+    if owner is not None and hasattr(owner, "_minigrad_named"):
+        found.update((id(value), name) for name, value in owner._minigrad_named())
     code, function = _code(cell), getattr(cell, "__func__", cell)
     if code is not None:
         closed = zip(code.co_freevars, function.__closure__ or (), strict=False)

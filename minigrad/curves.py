@@ -19,11 +19,11 @@ ROWS = 4  # of a batch, whose gates are looked at
 
 def scan_names(model: nn.Module, scans: list[ScanTrace]) -> list[list[str]]:
     """A name for each carry leaf of each scan of one call of the model: `l0.h`, `l0.c`, `l0_reverse.h`."""
-    layers = [m for m in model.modules() if isinstance(m, nn.Recurrent)]
+    layers = [m for m in nn.Module.modules(model) if isinstance(m, nn.Recurrent)]
     places, names = [f"scan{i}" for i in range(len(scans))], []
     if layers:
         names = list(layers[0].cells[0].carry_names)
-        first = [name for name, _ in layers[0].children()][: len(layers[0].cells)]
+        first = layers[0]._minigrad_places
         if all(len(s.carry_norm) == len(names) for s in scans) and len(scans) % len(first) == 0:
             places = first  # one call, or one window after the other
         else:
@@ -68,14 +68,16 @@ def inside(model: nn.Module, xs: Any) -> dict[str, Any]:
     if not isinstance(layer, nn.Recurrent):
         return {}
     cell, found = layer.cells[0], {}
-    training = cell.training
+    training = cell._minigrad_training
     with quiet():  # what is not finite shows in the figures
-        gates = openness(cell.eval(), np.ascontiguousarray(xs[:, :ROWS]))
-    cell.train(training)
+        gates = openness(nn.Module.eval(cell), np.ascontiguousarray(xs[:, :ROWS]))
+    nn.Module.train(cell, training)
     if gates:
         found["gates"] = {name: [short(mean.mean()), short(share.mean())] for name, (mean, share) in gates.items()}
     values = {}
-    for name, weight in ((n, p.numpy()) for n, p in cell.named_parameters() if p.ndim == 2 and n.endswith("_hh")):
+    for name, weight in (
+        (n, p.numpy()) for n, p in nn.Module.named_parameters(cell) if p.ndim == 2 and n.endswith("_hh")
+    ):
         if not np.isfinite(weight).all():
             continue
         blocks = np.split(weight, len(weight) // weight.shape[1]) if len(weight) % weight.shape[1] == 0 else [weight]

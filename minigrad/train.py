@@ -21,7 +21,7 @@ from minigrad.eager import tensor
 from minigrad.errors import DeviceError, DivergedError, PluginError, ScanError, UsageError, WeightsError
 from minigrad.mode import no_grad
 from minigrad.models import build_model, check_fits, check_memory
-from minigrad.nn.cell import Cell
+from minigrad.nn.cell import mask_seeds, take_mask_seeds
 from minigrad.objective import is_solved, make_loss, measure_accuracy
 from minigrad.optim.clipping import shorten
 from minigrad.optim.course import course
@@ -97,7 +97,7 @@ class Run:
             "recent": list(self.recent),
             "best": [self.best, self.best_step],
             "position": getattr(self.task, "position", None),
-            "masks": [m.mask_seed for m in self.model.modules() if isinstance(m, Cell)],
+            "masks": mask_seeds(self.model),
             "data": self.rng.bit_generator.state,
             "random": random.get_state(),
             "version": __version__,
@@ -129,8 +129,7 @@ class Run:
         carried = [tensor(arrays[f"state.{i}"]) for i in range(sum(k.startswith("state.") for k in arrays))]
         if carried:
             self.state = unflatten(self._state_structure(), carried)
-        for cell, seed in zip((m for m in self.model.modules() if isinstance(m, Cell)), state["masks"], strict=True):
-            cell.mask, cell.mask_seed = None, seed
+        take_mask_seeds(self.model, state["masks"])
         if state["position"] is not None:
             self.task.position = state["position"]
         self.rng.bit_generator.state = state["data"]
@@ -234,7 +233,7 @@ class Run:
         """The state that this batch goes on from: that of the last one, but for the rows that start anew."""
         if batch.starts is None or self.state is None:
             return None
-        return self.model.reset(self.state, batch.starts)
+        return self.model.reset(self.state, np.asarray(batch.starts, bool))
 
     def _kept(self, state: Any) -> Any:
         """The state for the next batch, cut off from this one's tape."""

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.errors import WeightsError
+from minigrad.errors import UsageError, WeightsError
 from minigrad.files import write_atomically
 
 Array = np.ndarray[Any, Any]
@@ -26,7 +26,7 @@ def read_arrays(path: str | os.PathLike[str]) -> tuple[dict[str, Array], dict[st
     """Read what `write_arrays` wrote.
 
     Raises:
-        WeightsError: if the file is missing, cut short, or of another kind.
+        WeightsError: if the file is missing, cut short, of another kind, or holds numbers that NumPy does not know.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -35,13 +35,15 @@ def read_arrays(path: str | os.PathLike[str]) -> tuple[dict[str, Array], dict[st
     try:
         with safe_open(path, framework="numpy") as file:
             return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
-    except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
+    except (TypeError, AttributeError) as error:  # bfloat16, float8
+        raise WeightsError(f"{path} holds numbers that NumPy does not know ({error}). Save them as float32.") from None
+    except (SafetensorError, OSError, ValueError, KeyError) as error:
         raise WeightsError(f"{path} is not a whole safetensors file ({error}). Put a whole one in its place.") from None
 
 
 def save(path: str | os.PathLike[str], module: Any) -> None:
     """Write a module's weights to a safetensors file, atomically."""
-    write_arrays(path, module.state_dict())
+    write_arrays(path, _module("mg.save", module).state_dict())
 
 
 def load_weights(path: str | os.PathLike[str], module: Any) -> None:
@@ -50,4 +52,14 @@ def load_weights(path: str | os.PathLike[str], module: Any) -> None:
     Raises:
         WeightsError: if the file is damaged, or its names and shapes are not the module's.
     """
-    module.load_state_dict(read_arrays(path)[0])
+    arrays = read_arrays(path)[0]
+    try:
+        _module("mg.load_weights", module).load_state_dict(arrays)
+    except WeightsError as error:
+        raise WeightsError(f"{path}: {error}") from None
+
+
+def _module(where: str, module: Any) -> Any:
+    if not hasattr(module, "load_state_dict") or isinstance(module, type):
+        raise UsageError(f"{where}(path, module) takes a module, not {type(module).__name__}.")
+    return module

@@ -22,6 +22,11 @@ def padded(steps: int, lengths: Any) -> Any:
     return None if lengths is None else np.arange(steps) >= np.asarray(lengths)[:, None]
 
 
+def within(xs: Any, lengths: Any) -> Any:
+    """xs [T, B, D] with zeros where a row has ended."""
+    return xs if lengths is None else mg.where(padded(len(xs), lengths).T[:, :, None], 0, xs)
+
+
 class Block(mg.nn.Module):
     """x + attention(LN(x)), then perhaps + attention(LN(x), memory), then + feed-forward(LN(x));  x [T, B, H]."""
 
@@ -80,7 +85,7 @@ class Transformer(mg.nn.Module):
     def forward(self, xs: Any, state: Any = None, lengths: Any = None) -> tuple[Any, None]:
         """xs [T, B, D] -> (outputs [T, B, O], None); a decoder writes from its own answers to sources [lengths]."""
         if not self.decoder:
-            x, weights = self._stack(self.blocks, self._place(self.embed(xs)), lengths, self.causal)
+            x, weights = self._stack(self.blocks, self._place(self.embed(within(xs, lengths))), lengths, self.causal)
             self.alignment = mg.permute_dims(weights, (1, 0, 2))
             return self.readout(self.norm(x)), None
         steps, classes = self.task.answer, self.task.output_size
@@ -115,7 +120,8 @@ class Transformer(mg.nn.Module):
     def _read(self, xs: Any, lengths: Any) -> tuple[Any, Any]:
         """What the first stack makes of the source, and where that is padding."""
         steps = len(xs) - self.task.answer
-        memory, _ = self._stack(self.blocks, self._place(self.embed(xs[:steps])), lengths, False)
+        x = self._place(self.embed(within(xs[:steps], lengths)))
+        memory, _ = self._stack(self.blocks, x, lengths, False)
         return memory, padded(steps, lengths)
 
     def _write(self, source: Any, given: Any) -> Any:

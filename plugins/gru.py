@@ -18,18 +18,21 @@ class GRU(mg.nn.Cell):
     """h' = (1 - z) n + z h,  n = tanh(W x + b + r (U h + c)), or tanh(W x + b + U (r h) + c) if not `reset_after`.
 
     zoneout, recurrent_dropout: see `mg.nn.Cell`.
+    bias: whether there are b and c.
     """
 
     carry_names = ("h",)
 
     def __init__(self, input_size: int, hidden_size: int, reset_after: bool = True, zoneout: float = 0.0,
-                 recurrent_dropout: float = 0.0) -> None:  # fmt: skip
+                 recurrent_dropout: float = 0.0, bias: bool = True) -> None:  # fmt: skip
         super().__init__(input_size, hidden_size, zoneout=zoneout, recurrent_dropout=recurrent_dropout)
+        if not isinstance(bias, bool):
+            raise mg.errors.UsageError(f"gru: bias is True or False, not {bias!r}.")
         self.hidden_size, self.reset_after = hidden_size, reset_after
         self.weight_ih = uniform(hidden_size, 3 * hidden_size, input_size)
         self.weight_hh = uniform(hidden_size, 3 * hidden_size, hidden_size)
-        self.bias_ih = uniform(hidden_size, 3 * hidden_size)
-        self.bias_hh = uniform(hidden_size, 3 * hidden_size)
+        self.bias_ih = uniform(hidden_size, 3 * hidden_size) if bias else None
+        self.bias_hh = uniform(hidden_size, 3 * hidden_size) if bias else None
 
     def initial_carry(self, batch: int) -> Any:
         """h [B, H] of zeros."""
@@ -45,6 +48,7 @@ class GRU(mg.nn.Cell):
             n = mg.tanh(of_x[2] + r * of_h[2])
         else:
             last = slice(2 * self.hidden_size, None)
-            n = mg.tanh(of_x[2] + mg.linear(r * self.drop(h), self.weight_hh[last], self.bias_hh[last]))
+            bias = None if self.bias_hh is None else self.bias_hh[last]
+            n = mg.tanh(of_x[2] + mg.linear(r * self.drop(h), self.weight_hh[last], bias))
         h = self.keep(h, (1 - z) * n + z * h)
         return h, h

@@ -27,14 +27,17 @@ class LSTM(mg.nn.Cell):
     forget_bias: the forget gate's first bias (Jozefowicz et al. 2015 advise 1); `None`: as drawn.
     chrono: T_max of chrono initialisation (Tallec and Ollivier 2018), b_f = ln U[1, T_max - 1], b_i = -b_f; 0: not.
     zoneout, recurrent_dropout: see `mg.nn.Cell`.
+    bias: whether there are b and c; without them forget_bias and chrono, which tasks suggest, have nothing to set.
     """
 
     carry_names = ("h", "c")
 
     def __init__(self, input_size: int, hidden_size: int, peephole: bool = False, coupled: bool = False,
                  layer_norm: bool = False, projection: int = 0, forget_bias: float | None = None, chrono: int = 0,
-                 zoneout: float = 0.0, recurrent_dropout: float = 0.0) -> None:  # fmt: skip
+                 zoneout: float = 0.0, recurrent_dropout: float = 0.0, bias: bool = True) -> None:  # fmt: skip
         super().__init__(input_size, hidden_size, zoneout=zoneout, recurrent_dropout=recurrent_dropout)
+        if not isinstance(bias, bool):
+            raise mg.errors.UsageError(f"lstm: bias is True or False, not {bias!r}.")
         if not isinstance(projection, int) or projection < 0:
             raise mg.errors.UsageError(f"lstm: projection must be an integer, 0 or more, not {projection!r}.")
         self.hidden_size, self.output_size = hidden_size, projection or hidden_size
@@ -43,8 +46,8 @@ class LSTM(mg.nn.Cell):
         wide = len(self.gates) * hidden_size
         self.weight_ih = uniform(hidden_size, wide, input_size)
         self.weight_hh = uniform(hidden_size, wide, self.output_size)
-        self.bias_ih = uniform(hidden_size, wide)
-        self.bias_hh = uniform(hidden_size, wide)
+        self.bias_ih = uniform(hidden_size, wide) if bias else None
+        self.bias_hh = uniform(hidden_size, wide) if bias else None
         if projection:
             self.weight_hr = uniform(hidden_size, projection, hidden_size)
         if peephole:
@@ -63,7 +66,7 @@ class LSTM(mg.nn.Cell):
             self._set_bias("f", np.full(hidden_size, forget_bias, np.float32))
 
     def _set_bias(self, gate: str, values: Any) -> None:
-        if gate in self.gates:
+        if gate in self.gates and self.bias_ih is not None:
             start = self.gates.index(gate) * self.hidden_size
             with mg.no_grad():
                 self.bias_ih[start : start + self.hidden_size] = values
@@ -99,4 +102,4 @@ class LSTM(mg.nn.Cell):
         if not self.layer_norm:
             return mg.linear(x, self.weight_ih, self.bias_ih) + mg.linear(h, self.weight_hh, self.bias_hh)
         of_x, of_h = self.norm_ih(mg.linear(x, self.weight_ih)), self.norm_hh(mg.linear(h, self.weight_hh))
-        return of_x + self.bias_ih + of_h + self.bias_hh
+        return of_x + of_h if self.bias_ih is None else of_x + self.bias_ih + of_h + self.bias_hh

@@ -32,14 +32,18 @@ class RNN(mg.nn.Cell):
     nonlinearity: tanh, relu or linear.
     init: of U. orthogonal and identity begin without biases; identity with relu is the IRNN (Le et al. 2015).
     gain: U is multiplied by it. A linear network with an orthogonal U changes a gradient by this factor a step.
+    bias: whether there are b and c.
     zoneout, recurrent_dropout: see `mg.nn.Cell`.
     """
 
     carry_names = ("h",)
 
     def __init__(self, input_size: int, hidden_size: int, nonlinearity: str = "tanh", init: str = "uniform",
-                 gain: float = 1.0, zoneout: float = 0.0, recurrent_dropout: float = 0.0) -> None:  # fmt: skip
+                 gain: float = 1.0, zoneout: float = 0.0, recurrent_dropout: float = 0.0,
+                 bias: bool = True) -> None:  # fmt: skip
         super().__init__(input_size, hidden_size, zoneout=zoneout, recurrent_dropout=recurrent_dropout)
+        if not isinstance(bias, bool):
+            raise mg.errors.UsageError(f"rnn: bias is True or False, not {bias!r}.")
         if nonlinearity not in NONLINEARITIES:
             raise mg.errors.UsageError(f"rnn: nonlinearity must be tanh, relu or linear, not {nonlinearity!r}.")
         if init not in INITS:
@@ -47,17 +51,18 @@ class RNN(mg.nn.Cell):
         self.nonlinearity = nonlinearity
         self.weight_ih = uniform(hidden_size, hidden_size, input_size)
         self.weight_hh = uniform(hidden_size, hidden_size, hidden_size)
-        self.bias_ih = uniform(hidden_size, hidden_size)
-        self.bias_hh = uniform(hidden_size, hidden_size)
+        self.bias_ih = uniform(hidden_size, hidden_size) if bias else None
+        self.bias_hh = uniform(hidden_size, hidden_size) if bias else None
         with mg.no_grad():
             if init != "uniform":
                 self.weight_hh[:] = orthogonal(hidden_size) if init == "orthogonal" else np.eye(hidden_size)
-                self.bias_ih[:] = self.bias_hh[:] = 0
+                for b in (self.bias_ih, self.bias_hh) if bias else ():
+                    b[:] = 0
             self.weight_hh[:] = self.weight_hh * gain
 
     def initial_carry(self, batch: int) -> Any:
         """h [B, H] of zeros."""
-        return mg.zeros((batch, len(self.bias_hh)))
+        return mg.zeros((batch, len(self.weight_hh)))
 
     def step(self, h: Any, x: Any) -> tuple[Any, Any]:
         """h [B, H], x [B, D] -> (h', h')."""

@@ -93,20 +93,26 @@ def gradients_hold(make: Any) -> str:
     """The derived gradient equals central differences, for x, the first carry and every weight."""
     cell = _new(make, np.float64)
     carry, structure = flatten(_carry(cell, 2, np.float64))
-    owners = [(m, k) for m in cell.modules() for k, v in vars(m).items() if isinstance(v, nn.Parameter)]
-    weights = [getattr(owner, name) for owner, name in owners]
+    weights = nn.Module.parameters(cell)
+    places = [
+        (module, name, value)
+        for module in nn.Module.modules(cell)
+        for name, value in vars(module).items()
+        if any(isinstance(leaf, nn.Parameter) for leaf in flatten(value)[0])
+    ]
 
     def f(xs: Any, *values: Any) -> Any:
-        for (owner, name), value in zip(owners, values[len(carry) :], strict=True):
-            setattr(owner, name, value)
+        given = {id(weight): value for weight, value in zip(weights, values[len(carry) :], strict=True)}
+        for module, name, value in places:
+            setattr(module, name, tree_map(lambda leaf: given.get(id(leaf), leaf), value))
         last, ys = scan(cell.step, unflatten(structure, list(values[: len(carry)])), xs, compiled=False)
         return last, ys
 
     try:
         report = check_grads(f, _xs(3, 2), *(c.numpy() for c in carry), *(w.numpy() for w in weights))
     finally:
-        for (owner, name), weight in zip(owners, weights, strict=True):
-            setattr(owner, name, weight)
+        for module, name, value in places:
+            setattr(module, name, value)
     return f"{report.checks} partial derivatives, error {report.error:.1e}"
 
 

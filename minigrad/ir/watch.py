@@ -23,7 +23,7 @@ from minigrad.values import Tensor
 
 MOST = 10_000  # things that are looked at
 CLOCKS = {"time", "_time", "datetime", "random", "secrets", "uuid"}
-OURS = ("_minigrad", "mask")  # attributes of that name are the framework's own
+OURS = "_minigrad"  # attributes of that name are the framework's own
 Held = tuple[str, Callable[[], Any], Callable[[Any], Any]]  # what it is called; reads it; puts it back
 
 

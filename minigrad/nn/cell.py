@@ -3,6 +3,7 @@
 Imports `layers`, `module` and the floors below.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,16 @@ from minigrad.core import draw
 from minigrad.nn.layers import check_share, check_sizes
 from minigrad.nn.module import Module
 from minigrad.values import Plain
+
+
+class Noise:
+    """What `drop` lets through in one sequence: the seed that it follows from, and the mask once its shape is known."""
+
+    __slots__ = ("mask", "seed")
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+        self.mask: Any = None
 
 
 class Cell(Module):
@@ -30,8 +41,7 @@ class Cell(Module):
 
     carry_names: tuple[str, ...] = ()
     zoneout = recurrent_dropout = 0.0
-    mask: Any = None  # what `drop` lets through in this sequence, and the seed that it follows from
-    mask_seed = 0
+    _minigrad_noise: Noise | None = None  # the name is none that an author would choose
 
     def __init__(
         self, input_size: int, hidden_size: int, *, zoneout: float = 0.0, recurrent_dropout: float = 0.0
@@ -42,7 +52,7 @@ class Cell(Module):
         check_share(name, "zoneout", zoneout)
         check_share(name, "recurrent_dropout", recurrent_dropout)
         self.zoneout, self.recurrent_dropout = zoneout, recurrent_dropout
-        self.begin()
+        Cell.begin(self)
 
     def initial_carry(self, batch: int) -> Any:
         """The carry before the first step: a nest of `[B, ...]`."""
@@ -58,25 +68,41 @@ class Cell(Module):
 
     def begin(self) -> None:
         """A new sequence: `drop` will have another mask. `Recurrent` says so whenever it starts without a state."""
-        if self.training and self.recurrent_dropout:
-            self.mask, self.mask_seed = None, int(random.generator().integers(2**63))
+        if self._minigrad_training and self.recurrent_dropout:
+            self._minigrad_noise = Noise(int(random.generator().integers(2**63)))
 
     def drop(self, h: Any) -> Any:
         """h [B, H] with this sequence's share of units hidden, the others scaled up, in training."""
         p = self.recurrent_dropout
-        if not self.training or not p:
+        if not self._minigrad_training or not p:
             return h
-        if self.mask is None or self.mask.shape != h.shape or self.mask.dtype != h.dtype:
-            kept = np.random.default_rng(self.mask_seed).random(h.shape, dtype=np.float32) >= p
-            self.mask = Plain((kept / (1 - p)).astype(h.dtype))
-        return h * self.mask
+        noise = self._minigrad_noise or Noise(0)
+        if noise.mask is None or noise.mask.shape != h.shape or noise.mask.dtype != h.dtype:
+            kept = np.random.default_rng(noise.seed).random(h.shape, dtype=np.float32) >= p
+            noise.mask = Plain((kept / (1 - p)).astype(h.dtype))
+        return h * noise.mask
 
     def keep(self, old: Any, new: Any) -> Any:
         """`new`, but for the units that are zoned out;  all [B, H]."""
         if not self.zoneout:
             return new
         shape, dtype, p = new.shape, new.dtype, self.zoneout
-        if not self.training:
+        if not self._minigrad_training:
             return p * old + (1 - p) * new
         taken = draw(lambda: (random.generator().random(shape, dtype=np.float32) >= p).astype(dtype))
         return old + taken * (new - old)
+
+
+def mask_seeds(model: Module) -> list[int]:
+    """What the masks of a model's cells follow from, for a checkpoint."""
+    return [(cell._minigrad_noise or Noise(0)).seed for cell in _cells(model)]
+
+
+def take_mask_seeds(model: Module, seeds: Sequence[int]) -> None:
+    """Let the masks of a model's cells follow from the seeds of a checkpoint."""
+    for cell, seed in zip(_cells(model), seeds, strict=True):
+        cell._minigrad_noise = Noise(seed)
+
+
+def _cells(model: Module) -> list[Cell]:
+    return [module for module in Module.modules(model) if isinstance(module, Cell)]

@@ -1,7 +1,7 @@
 """Connectionist temporal classification (Graves et al. 2006): the chance of a labelling, over all ways to align it.
 
-Imports `recurrence` and the floors below. The forward recursion is a cell, so that `scan` compiles it and derives its
-backward.
+Imports `losses`, `recurrence` and the floors below. The forward recursion is a cell, so that `scan` compiles it and
+derives its backward.
 """
 
 from typing import Any
@@ -10,12 +10,13 @@ import numpy as np
 
 from minigrad.arraytype import show
 from minigrad.core import as_value
-from minigrad.errors import ShapeError, UsageError
-from minigrad.ops.elementwise import logaddexp, maximum, where
+from minigrad.errors import ShapeError
+from minigrad.nn.layers import one_value
+from minigrad.nn.losses import check_reduction, reduce_loss
+from minigrad.ops.elementwise import greater, logaddexp, maximum, where
 from minigrad.ops.index import take_along_axis
-from minigrad.ops.reduce import logsumexp, mean
-from minigrad.ops.reduce import sum as sum_
-from minigrad.ops.shape import concat
+from minigrad.ops.reduce import logsumexp
+from minigrad.ops.shape import concat, expand_dims
 from minigrad.recurrence import scan
 
 Array = np.ndarray[Any, Any]
@@ -23,24 +24,31 @@ NEVER = -1e30  # the logarithm of a chance that is none; finite, so that it has 
 
 
 def ctc_loss(log_probs: Any, targets: Any, input_lengths: Any = None, target_lengths: Any = None, *, blank: int = 0,
-             reduction: str = "mean") -> Any:  # fmt: skip
+             reduction: str = "mean", zero_infinity: bool = False) -> Any:  # fmt: skip
     """-log P(targets | log_probs), summed over all alignments.
 
     Args:
-        log_probs: [T, B, C], the logarithms of each step's distribution over C symbols (see `mg.log_softmax`).
+        log_probs: [T, B, C], the logarithms of each step's distribution over C symbols (see `mg.log_softmax`); or
+            [T, C] with targets [S] and one number for each length.
         targets: integers [B, S], without the blank.
         input_lengths: integers [B], steps of each row; all T without it.
         target_lengths: integers [B], symbols of each row; all S without it.
         blank: the symbol that stands for none.
+        zero_infinity: whether an infinite loss is 0 instead.
         reduction: "mean" divides by the target lengths and takes the mean over rows, as PyTorch; or "sum", or "none".
 
-    A labelling that no alignment gives, because it is longer than the row, has a loss of 1e30.
+    A labelling that no alignment gives, because it is longer than the row, has an infinite loss, and no gradient;
+    `zero_infinity` makes it a loss of 0. What stands behind a row's length reaches nothing.
 
     Raises:
         ShapeError: for shapes, lengths or symbols that do not fit.
     """
-    log_probs = as_value(log_probs)
-    labels = np.asarray(targets)
+    check_reduction("ctc_loss", reduction)
+    log_probs, labels = one_value("ctc_loss", log_probs), one_value("ctc_loss", targets).numpy()
+    if log_probs.ndim == 2 and labels.ndim == 1:
+        sizes = (None if n is None else as_value(n).numpy().reshape(-1) for n in (input_lengths, target_lengths))
+        return ctc_loss(expand_dims(log_probs, 1), labels[None], *sizes, blank=blank,
+                        reduction="sum" if reduction == "none" else reduction, zero_infinity=zero_infinity)  # fmt: skip
     if (
         log_probs.ndim != 3
         or labels.ndim != 2
@@ -59,12 +67,13 @@ def ctc_loss(log_probs: Any, targets: Any, input_lengths: Any = None, target_len
             f"ctc_loss: targets must be symbols from 0 to {classes - 1} other than the blank {blank}; where words "
             "differ in length give target_lengths."
         )
-    if reduction not in ("mean", "sum", "none"):
-        raise UsageError(f"ctc_loss: reduction is mean, sum or none, not {reduction!r}.")
-    losses = -_log_chance(log_probs, np.where(counted, labels, blank), lengths, symbols, blank)
-    if reduction == "none":
-        return losses
-    return sum_(losses) if reduction == "sum" else mean(losses / np.maximum(symbols, 1).astype(log_probs.dtype))
+    there = np.arange(steps)[:, None, None] < lengths[:, None]
+    found = where(there, log_probs, 0.0) if lengths.min(initial=steps) < steps else log_probs
+    losses = -_log_chance(found, np.where(counted, labels, blank), lengths, symbols, blank)
+    losses = where(greater(losses, -NEVER / 2), 0.0 if zero_infinity else np.inf, losses)
+    if reduction == "mean":
+        losses = losses / np.maximum(symbols, 1).astype(log_probs.dtype)
+    return reduce_loss(losses, reduction, batch)
 
 
 def _log_chance(log_probs: Any, labels: Array, lengths: Array, symbols: Array, blank: int) -> Any:
@@ -92,7 +101,7 @@ def _log_chance(log_probs: Any, labels: Array, lengths: Array, symbols: Array, b
 
 
 def _lengths(name: str, given: Any, batch: int, most: int) -> Array:
-    lengths = np.full(batch, most) if given is None else np.asarray(given)
+    lengths = np.full(batch, most) if given is None else as_value(given).numpy()
     if lengths.shape != (batch,) or lengths.dtype.kind not in "iu" or not ((lengths >= 0) & (lengths <= most)).all():
         raise ShapeError(f"ctc_loss: {name} must be integers [{batch}] from 0 to {most}, not {lengths.tolist()}.")
     return lengths

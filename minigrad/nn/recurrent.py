@@ -12,14 +12,14 @@ import numpy as np
 
 from minigrad.arraytype import show
 from minigrad.core import Value, as_value
-from minigrad.errors import ScanError, ShapeError, UsageError, did_you_mean
+from minigrad.errors import DtypeError, ScanError, ShapeError, UsageError, did_you_mean
 from minigrad.nn.cell import Cell
-from minigrad.nn.layers import Dropout, check_share, check_sizes
+from minigrad.nn.layers import Dropout, check_flags, check_share, check_sizes, one_value
 from minigrad.nn.module import Module, Parameter
-from minigrad.ops.elementwise import where
-from minigrad.ops.shape import concat, expand_dims, stack, unstack
+from minigrad.ops.elementwise import astype, where
+from minigrad.ops.shape import concat, expand_dims, permute_dims, stack, unstack
 from minigrad.recurrence import scan
-from minigrad.tree import flatten, paths, unflatten
+from minigrad.tree import flatten, paths, tree_map, unflatten
 from minigrad.values import Tensor
 
 
@@ -35,7 +35,8 @@ class Recurrent(Module):
         dropout: share of elements dropped between layers, in training.
         reverse: run from the last step to the first.
         checkpoint: as in `mg.scan`.
-        cell_options: given to the cell.
+        batch_first: xs and ys are [B, T, ...]; the state stays [layers * directions, B, ...], as in PyTorch.
+        cell_options: given to the cell, such as `bias=False` to rnn, lstm and gru.
 
     A weight `w` of the cell is called `w_l0`, `w_l1_reverse` and so on, as in PyTorch.
     """
@@ -51,19 +52,21 @@ class Recurrent(Module):
         dropout: float = 0.0,
         reverse: bool = False,
         checkpoint: int | str | None = None,
+        batch_first: bool = False,
         **cell_options: Any,
     ) -> None:
         check_sizes("Recurrent", input_size=input_size, hidden_size=hidden_size, num_layers=num_layers)
         check_share("Recurrent", "dropout", dropout)
+        check_flags("Recurrent", bidirectional=bidirectional, reverse=reverse, batch_first=batch_first)
         kind = _cell_class(cell, cell_options)
         self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, num_layers
         self.directions = 2 if bidirectional else 1
-        self.reverse, self.checkpoint = reverse, checkpoint
-        self.dropout = Dropout(dropout)
+        self.reverse, self.checkpoint, self.batch_first = reverse, checkpoint, batch_first
         self.cells: list[Cell] = []
         for layer in range(num_layers):
             size = input_size if layer == 0 else self.output_size
             self.cells += [kind(size, hidden_size, **cell_options) for _ in range(self.directions)]
+        self.dropout = Dropout(dropout)
 
     @property
     def output_size(self) -> int:
@@ -75,43 +78,60 @@ class Recurrent(Module):
         """Whether a direction runs from the end."""
         return self.directions == 2 or self.reverse
 
-    def children(self) -> Iterator[tuple[str, Module]]:
-        """The cells, named by layer and direction."""
-        for i, cell in enumerate(self.cells):
-            layer, backwards = divmod(i, self.directions)
-            yield f"l{layer}{'_reverse' * backwards}", cell
-        yield "dropout", self.dropout
+    @property
+    def _minigrad_places(self) -> list[str]:
+        """What the cells are called: by layer and direction."""
+        pairs = (divmod(i, self.directions) for i in range(len(self.cells)))
+        return [f"l{layer}{'_reverse' * backwards}" for layer, backwards in pairs]
 
-    def _named(self) -> Iterator[tuple[str, Parameter]]:
-        for place, cell in self.children():
-            yield from ((f"{name}_{place}", parameter) for name, parameter in cell._named())
+    def _minigrad_inside(self) -> Iterator[tuple[str, Parameter | Module]]:
+        names = {f"cells.{i}": place for i, place in enumerate(self._minigrad_places)}
+        return ((names.get(name, name), value) for name, value in super()._minigrad_inside())
+
+    def _minigrad_joined(self, place: str, name: str) -> str:
+        return f"{name}_{place}" if place in self._minigrad_places else super()._minigrad_joined(place, name)
 
     def forward(self, xs: Any, state: Any = None, lengths: Any = None) -> tuple[Any, Any]:
-        """xs [T, B, D] -> (ys [T, B, H * directions], state).
+        """xs [T, B, D] -> (ys [T, B, H * directions], state), or without a batch [T, D] -> ys [T, H * directions].
 
         Args:
-            xs: the sequence.
-            state: the shape of the cell's carry, each leaf [num_layers * directions, B, ...]; `None` starts afresh.
+            xs: the sequence; [B, T, D] if `batch_first`.
+            state: the shape of the cell's carry, each leaf [num_layers * directions, B, ...], or without a batch
+                [num_layers * directions, ...]; `None` starts afresh.
             lengths: integers [B]; see `mg.scan`.
 
         Raises:
             ShapeError: if xs or state do not fit.
+            DtypeError: if state holds floats where the cell's carry holds integers or booleans.
         """
-        xs = as_value(xs)
-        if xs.ndim != 3 or xs.shape[2] != self.input_size:
-            raise ShapeError(f"Recurrent takes xs [T, B, D] with D = {self.input_size}, not {show(xs)}.")
-        weights = [p for cell in self.cells for _, p in cell._named()]
+        xs = one_value("Recurrent", xs)
+        if xs.ndim not in (2, 3) or xs.shape[-1] != self.input_size:
+            form = "[B, T, D]" if self.batch_first else "[T, B, D]"
+            raise ShapeError(
+                f"Recurrent takes xs {form}, or [T, D] without a batch, with D = {self.input_size}, not {show(xs)}."
+            )
+        if xs.ndim == 2:
+            ys, state = self._run(expand_dims(xs, 1), tree_map(lambda leaf: expand_dims(leaf, 1), state), lengths)
+            return ys[:, 0], tree_map(lambda leaf: leaf[:, 0], state)
+        if self.batch_first:
+            ys, state = self._run(permute_dims(xs, (1, 0, 2)), state, lengths)
+            return permute_dims(ys, (1, 0, 2)), state
+        return self._run(xs, state, lengths)
+
+    def _run(self, xs: Any, state: Any, lengths: Any) -> tuple[Any, Any]:
+        """xs [T, B, D] -> (ys [T, B, H * directions], state)."""
+        weights = [p for cell in self.cells for _, p in cell._minigrad_named()]
         dtypes = {xs.dtype, *(p.dtype for p in weights)}
         dtype = xs.dtype if len(dtypes) == 1 else np.result_type(*dtypes)
         carries, structure = self._carries(state, xs.shape[1], dtype, weights[0].device if weights else xs.device)
         for cell in self.cells if state is None else ():
-            cell.begin()
+            Cell.begin(cell)
         for layer in range(self.num_layers):
             outs = []
             for i in range(layer * self.directions, (layer + 1) * self.directions):
                 backwards = (i % self.directions == 1) != self.reverse
                 # One with a mask is copied, so that a backward that runs the step again finds this sequence's mask.
-                cell = copy(self.cells[i]) if self.cells[i].recurrent_dropout else self.cells[i]
+                cell = copy(self.cells[i]) if self.cells[i]._minigrad_noise else self.cells[i]
                 carry, ys = scan(
                     cell.step,
                     unflatten(structure, carries[i]),
@@ -142,18 +162,34 @@ class Recurrent(Module):
             )
 
     def reset(self, state: Any, rows: Any) -> Any:
-        """The state with the rows of the batch that `rows` [B] names set back to the beginning."""
+        """The state with some rows of the batch set back to the beginning.
+
+        Args:
+            state: as `forward` returns it for a batch.
+            rows: booleans [B], or the rows' numbers.
+
+        Raises:
+            ShapeError: if rows or state do not fit.
+        """
         leaves, _ = flatten(state)
-        rows = np.asarray(rows, bool)
-        fresh, structure = self._carries(None, len(rows), leaves[0].dtype, leaves[0].device)
-        together = [stack(leaves) for leaves in zip(*fresh, strict=True)]
-        shape = [(1, len(rows), *[1] * (leaf.ndim - 2)) for leaf in leaves]
-        pairs = zip(together, leaves, shape, strict=True)
-        return unflatten(structure, [where(rows.reshape(s), new, old) for new, old, s in pairs])
+        if not leaves or not all(isinstance(leaf, Tensor) and leaf.ndim > 1 for leaf in leaves):
+            raise ShapeError(
+                "Recurrent.reset takes a state of a batch, as the layer returned it, each leaf [layers, B, ...]."
+            )
+        which = _rows(rows, leaves[0].shape[1])
+        floats = [leaf.dtype for leaf in leaves if leaf.dtype.kind == "f"]
+        dtype, device = floats[0] if floats else np.dtype(np.float32), leaves[0].device
+        fresh, _ = self._carries(None, len(which), dtype, device)
+        carries, structure = self._carries(state, len(which), dtype, device)
+        reset = [
+            [where(which.reshape(-1, *[1] * (old.ndim - 1)), new, old) for new, old in zip(*pair, strict=True)]
+            for pair in zip(fresh, carries, strict=True)
+        ]
+        return unflatten(structure, [stack(leaves) for leaves in zip(*reset, strict=True)])
 
     def _carries(self, state: Any, batch: int, dtype: Any, device: str) -> tuple[list[list[Any]], Any]:
-        """The first carry of every cell as leaves, and their structure."""
-        first = [flatten(cell.initial_carry(batch)) for cell in self.cells]
+        """The first carry of every cell as leaves, floats in `dtype`, and their structure."""
+        first = [flatten(tree_map(as_value, cell.initial_carry(batch))) for cell in self.cells]
         if device != "cpu":
             first = [([leaf.to(device) for leaf in leaves], structure) for leaves, structure in first]
         structure, named, held = first[0][1], self.cells[0].carry_names, len(first[0][0])
@@ -163,18 +199,46 @@ class Recurrent(Module):
                 f"the cell {called}: carry_names {tuple(named)} are {len(named)}, its carry has {held} leaves."
             )
         if state is None:
-            return [[x if x.dtype == dtype else x.astype(dtype) for x in leaves] for leaves, _ in first], structure
-        leaves, given = flatten(state)
-        if given != structure:
+            return [[_in_float(x, dtype) for x in leaves] for leaves, _ in first], structure
+        given, form = flatten(state)
+        if form != structure:
             names = ", ".join(paths(structure, "state"))
             raise ShapeError(f"Recurrent: this cell's state consists of {names}; another nest was given.")
-        leaves = [as_value(leaf).astype(dtype) for leaf in leaves]
-        for name, leaf, one in zip(paths(structure, "state"), leaves, first[0][0], strict=True):
+        found = []
+        for name, leaf, one in zip(paths(structure, "state"), map(as_value, given), first[0][0], strict=True):
             if leaf.shape != (want := (len(self.cells), *one.shape)):
                 raise ShapeError(
                     f"Recurrent: {name} must be [layers * directions, B, ...] = {list(want)}, not {show(leaf)}."
                 )
-        return [list(carry) for carry in zip(*(unstack(leaf) for leaf in leaves), strict=True)], structure
+            if leaf.dtype != one.dtype and one.dtype.kind != "f":
+                raise DtypeError(
+                    f"Recurrent: {name} is {leaf.dtype}, and the cell's carry {one.dtype}. Use .astype(mg.{one.dtype})."
+                )
+            found.append(unstack(astype(leaf, dtype) if one.dtype.kind == "f" else leaf))
+        return [list(carry) for carry in zip(*found, strict=True)], structure
+
+
+def _in_float(x: Any, dtype: Any) -> Any:
+    """A leaf of a first carry in the layer's float dtype; a counter or a flag stays what it is."""
+    return astype(x, dtype) if x.dtype.kind == "f" else x
+
+
+def _rows(rows: Any, batch: int) -> Any:
+    """Which of a batch's rows are meant, [B]: by booleans, or by their numbers."""
+    try:
+        given = np.atleast_1d(np.asarray(rows))
+    except ValueError:  # a ragged list
+        given = np.array(None)
+    if given.dtype.kind == "b" and given.shape == (batch,):
+        return given
+    numbers = given.astype(int) if given.size == 0 else given
+    if numbers.dtype.kind not in "iu" or numbers.ndim != 1 or not ((-batch <= numbers) & (numbers < batch)).all():
+        raise ShapeError(
+            f"Recurrent.reset: rows must be booleans [{batch}], or numbers of rows from 0 to {batch - 1}, not {rows!r}."
+        )
+    which = np.zeros(batch, bool)
+    which[numbers] = True
+    return which
 
 
 def _alone(leaves: Sequence[Any]) -> Any:
