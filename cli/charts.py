@@ -7,7 +7,7 @@ from minigrad.svg import resample
 
 BLOCKS = " ▁▂▃▄▅▆▇█"
 MARKS = "●▲■◆○△□◇"
-SHADES = " ░▒▓█"
+SHADES = "·░▒▓█"  # a blank is left for what cannot be seen
 
 
 def spark(values: Sequence[float], width: int, top: float | None = None) -> str:
@@ -65,7 +65,7 @@ def picked(n: int, height: int) -> list[int]:
 
 
 def heat(rows: Sequence[Sequence[float]], width: int, height: int) -> tuple[list[str], tuple[float, float]]:
-    """Figures as shades on a log scale, at most `height` lines of `width`; and the ends of the scale."""
+    """Figures as shades on a log scale, a blank for 0, at most `height` lines of `width`; and the ends of the scale."""
     taken = [rows[i] for i in picked(len(rows), height)]
     positive = [v for row in taken for v in row if v > 0 and isfinite(v)]
     if not positive:

@@ -57,6 +57,8 @@ def plot(run_folder: str, out: str | None) -> None:
 def _show(stories: list[Any]) -> None:
     import shutil
 
+    from minigrad.svg import unseen
+
     width = max(shutil.get_terminal_size((80, 24)).columns, 20)
     room = max(width - 34, 8)
     for mark, story in zip(MARKS, stories, strict=False):
@@ -70,14 +72,19 @@ def _show(stories: list[Any]) -> None:
         by_time = story.by_time()
         for name, rows in by_time.items():
             lines, (low, high) = heat([norms for _, norms in rows], width - 8, 8)
-            echo(f"\n‖dL/d {name}_t‖ of {story.name}: {low:.1e} ' ' to {high:.1e} '█'; time to the right")
+            gap = unseen(norms for _, norms in rows)
+            echo(f"\n‖dL/d {name}_t‖ of {story.name}: {low:.1e} '·' to {high:.1e} '█'; time to the right")
+            if gap:
+                echo(gap)
             for i, line in enumerate(lines):
                 echo(f"{rows[picked(len(rows), 8)[i]][0]:>7} {line}".rstrip(), as_it_is=True)
             curves.setdefault(mark, rows[-1][1])
     if len(curves) == 1:
         (values,) = curves.values()
-        echo("\nthe same at the last training step, log scale")
+        gap = unseen([values])
+        echo("\nthe same at the last training step, log scale" + (f"; {gap}" if gap else ""))
         echo("\n".join(line.rstrip() for line in log_columns(values, width, 6)), as_it_is=True)
     elif curves:
-        echo("\nall of them at their last training step, log scale")
+        gap = unseen(curves.values(), "where a curve is not")
+        echo("\nall of them at their last training step, log scale" + (f"; {gap}" if gap else ""))
         echo("\n".join(overlay(curves, width, 10)), as_it_is=True)

@@ -9,6 +9,7 @@ from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
+from minigrad.svg import unseen
 from minigrad_cli.charts import heat, log_columns, picked, spark
 from minigrad_cli.output import safe
 from minigrad_cli.words import clock, percent
@@ -121,8 +122,10 @@ class TrainView:
             lines, (low, high) = heat(rows, width - 6, HEAT)
             yield Text("")
             yield Text(
-                f"‖dL/d {safe(name)}_t‖ as training goes on, downwards: {low:.1e} ' ' to {high:.1e} '█'", style="bold"
+                f"‖dL/d {safe(name)}_t‖ as training goes on, downwards: {low:.1e} '·' to {high:.1e} '█'", style="bold"
             )
+            if gap := unseen(rows):
+                yield Text(gap, style="dim")
             for i, line in zip(picked(len(rows), HEAT), lines, strict=True):
                 step = self.first + (i + 1) * self.every
                 yield Text(f"{step:>5}│{line}", style="cyan", no_wrap=True)

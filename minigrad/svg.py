@@ -5,7 +5,7 @@ No library draws these: one file without scripts or network, whose colours a sty
 lines; the well-kept plotting libraries weigh tens of megabytes and fix the colours. Imports nothing of minigrad.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from math import ceil, floor, isfinite, log10
 
@@ -25,6 +25,11 @@ STYLE = """
 """
 # Dark to light, perceptually even (the endpoints and thirds of viridis).
 RAMP = ((68, 1, 84), (49, 104, 142), (53, 183, 121), (253, 231, 37))
+
+
+def unseen(rows: Iterable[Iterable[float]], what: str = "blank") -> str:
+    """What a picture on a log scale says of figures that are exactly 0; empty where there are none."""
+    return f"{what}: zero, or below what float32 holds" if any(v == 0 for row in rows for v in row) else ""
 
 
 def shade(share: float) -> str:
@@ -92,7 +97,8 @@ def curves(
     ys = [b for _, b in found] + ([level[1]] if level else [])
     across = Axis(min(a for a, _ in found), max(a for a, _ in found), LEFT, WIDTH - RIGHT)
     up = Axis(min(ys) if log else min(0.0, *ys), max(ys), HEIGHT - BOTTOM, TOP, log)
-    parts = [_frame(title, x, across, up)]
+    gap = unseen((ys for _, ys in series.values()), "where a curve is not") if log else ""
+    parts = [_frame(title, f"{x}; {gap}" if gap else x, across, up)]
     if level is not None:
         y = up(level[1])
         parts.append(
@@ -137,7 +143,8 @@ def heat(title: str, rows: Sequence[Sequence[float]], *, x: str, y: str, span: t
     wide, tall = (WIDTH - RIGHT - LEFT) / m, (HEIGHT - TOP - BOTTOM) / n
     across = Axis(0, m, LEFT, WIDTH - RIGHT)
     down = Axis(span[0], span[1], TOP, HEIGHT - BOTTOM)
-    parts = [_frame(title, x, None if labels else across, None if labels else down, y)]
+    gap = unseen(rows) if log else ""
+    parts = [_frame(title, f"{x}; {gap}" if gap else x, None if labels else across, None if labels else down, y)]
     for i, row in enumerate(rows):
         for j, v in enumerate(row):
             if isfinite(v) and (v > 0 or not log):
