@@ -1,0 +1,11 @@
+"""Make `peers-SOURCE.safetensors` and its line in `counts.toml`: `python tests/golden/make_peers.py jax torch onnx`."""
+
+import sys
+from importlib import import_module
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+if __name__ == "__main__":
+    for source in sys.argv[1:]:
+        import_module(f"peers.test_{source}").make()

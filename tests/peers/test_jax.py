@@ -1,0 +1,104 @@
+"""`scan` against JAX: values, first and second derivatives of every program, on each road, forwards and backwards."""
+
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pytest
+from peers import nests, scans
+from peers.harness import COUNTS, Case, agree, answers, jax, minigrad, narrow, rng_of, wanted, write
+
+import minigrad as mg
+from minigrad.tree import flatten
+
+assert nests
+SIZES = {"B": 2, "D": 2, "H": 3, "S": 4, "C": 9}
+ROADS: list[dict[str, Any]] = [
+    {}, {"compiled": False}, {"checkpoint": 2}, {"checkpoint": "sqrt", "compiled": False},
+]  # fmt: skip
+
+
+class Here:
+    """minigrad, on one road and in one direction."""
+
+    def __init__(self, backwards: bool, **road: Any) -> None:
+        self.backwards, self.road = backwards, road
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(mg, name)
+
+    def scan(self, cell: Any, carry: Any, xs: Any, reverse: bool = False, lengths: Any = None) -> Any:
+        return mg.scan(cell, carry, xs, reverse=reverse != self.backwards, lengths=lengths, **self.road)
+
+
+class There:
+    """JAX under the same names; a row that has ended is kept by `where`. The file is made of its compiled loops."""
+
+    stepwise = True  # which spares the compiler half a minute
+
+    def __init__(self, backwards: bool) -> None:
+        self.backwards = backwards
+
+    def __getattr__(self, name: str) -> Any:
+        import jax
+
+        if name in ("sigmoid", "softmax", "log_softmax", "logsumexp"):
+            return getattr(jax.nn, name)
+        return jax.lax.stop_gradient if name == "stop_gradient" else getattr(jax.numpy, name)
+
+    def scan(self, cell: Any, carry: Any, xs: Any, reverse: bool = False, lengths: Any = None) -> Any:
+        import jax
+
+        backwards, steps = reverse != self.backwards, len(flatten(xs)[0][0])
+        if lengths is None:
+            with jax.disable_jit(self.stepwise and steps > 0):
+                return jax.lax.scan(cell, carry, xs, reverse=backwards)
+
+        def choose(runs: Any, new: Any, old: Any) -> Any:
+            return jax.numpy.where(runs.reshape(-1, *[1] * (new.ndim - 1)), new, old)
+
+        def masked(carry: Any, x: Any) -> Any:
+            t, x = x
+            runs = t < np.array(lengths)
+            made, y = cell(carry, x)
+            kept = jax.tree.map(partial(choose, runs), made, carry)
+            return kept, jax.tree.map(lambda leaf: choose(runs, leaf, jax.numpy.zeros_like(leaf)), y)
+
+        with jax.disable_jit(self.stepwise and steps > 0):
+            return jax.lax.scan(masked, carry, (jax.numpy.arange(steps), xs), reverse=backwards)
+
+
+def drawn(name: str, shapes: str, steps: int) -> tuple[Any, ...]:
+    """The arrays of a program: integers from 0 to 2, booleans, else normal numbers."""
+    rng, found = rng_of(name), []
+    for letters in shapes.split(" "):
+        size = tuple({**SIZES, "T": steps}[c] for c in letters.lstrip("ib"))
+        kind = letters[:1]
+        found.append(
+            rng.integers(0, 3, size) if kind == "i" else rng.random(size) > 0.5 if kind == "b" else narrow(0.7 * rng.normal(size=size))
+        )
+    return tuple(found)
+
+
+def case(name: str, steps: int, backwards: bool) -> Case:
+    program, shapes = scans.PROGRAMS[name]
+    called = f"{name}, T {steps}{', reverse' * backwards}"
+    return Case(called, partial(program, Here(backwards)), partial(program, There(backwards)), drawn(called, shapes, steps))
+
+
+WAYS = [(0, False), (1, False), (2, True), (5, False)]
+CASES = [case(name, *way) for name in scans.PROGRAMS for way in WAYS]
+
+
+@pytest.mark.parametrize("number", range(len(CASES)), ids=lambda i: CASES[i].name)
+def test_scan_says_what_jax_says(number: int) -> None:
+    one = CASES[number]
+    right = wanted(one, "jax", jax)
+    for road in ROADS:
+        program = partial(scans.PROGRAMS[one.name.split(",")[0]][0], Here("reverse" in one.name, **road))
+        agree(answers(one, program, minigrad("f8")), right, "f8", f"{one.name}, {road}")
+
+
+def make() -> None:
+    There.stepwise = False
+    write("jax", CASES, jax)
