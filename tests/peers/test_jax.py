@@ -5,13 +5,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from peers import nests, scans
-from peers.harness import COUNTS, Case, agree, answers, jax, minigrad, narrow, rng_of, wanted, write
+from peers import nests, scans, steps
+from peers.harness import Case, agree, answers, jax, minigrad, narrow, rng_of, wanted, write
 
 import minigrad as mg
 from minigrad.tree import flatten
 
-assert nests
+assert nests and steps  # they enter their programs
 SIZES = {"B": 2, "D": 2, "H": 3, "S": 4, "C": 9}
 ROADS: list[dict[str, Any]] = [
     {}, {"compiled": False}, {"checkpoint": 2}, {"checkpoint": "sqrt", "compiled": False},
@@ -75,7 +75,11 @@ def drawn(name: str, shapes: str, steps: int) -> tuple[Any, ...]:
         size = tuple({**SIZES, "T": steps}[c] for c in letters.lstrip("ib"))
         kind = letters[:1]
         found.append(
-            rng.integers(0, 3, size) if kind == "i" else rng.random(size) > 0.5 if kind == "b" else narrow(0.7 * rng.normal(size=size))
+            rng.integers(0, 3, size)
+            if kind == "i"
+            else rng.random(size) > 0.5
+            if kind == "b"
+            else narrow(0.7 * rng.normal(size=size))
         )
     return tuple(found)
 
@@ -83,7 +87,9 @@ def drawn(name: str, shapes: str, steps: int) -> tuple[Any, ...]:
 def case(name: str, steps: int, backwards: bool) -> Case:
     program, shapes = scans.PROGRAMS[name]
     called = f"{name}, T {steps}{', reverse' * backwards}"
-    return Case(called, partial(program, Here(backwards)), partial(program, There(backwards)), drawn(called, shapes, steps))
+    return Case(
+        called, partial(program, Here(backwards)), partial(program, There(backwards)), drawn(called, shapes, steps)
+    )
 
 
 WAYS = [(0, False), (1, False), (2, True), (5, False)]
@@ -95,7 +101,7 @@ def test_scan_says_what_jax_says(number: int) -> None:
     one = CASES[number]
     right = wanted(one, "jax", jax)
     for road in ROADS:
-        program = partial(scans.PROGRAMS[one.name.split(",")[0]][0], Here("reverse" in one.name, **road))
+        program = partial(scans.PROGRAMS[one.name.split(",")[0]][0], Here(one.name.endswith("reverse"), **road))
         agree(answers(one, program, minigrad("f8")), right, "f8", f"{one.name}, {road}")
 
 

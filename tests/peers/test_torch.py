@@ -1,0 +1,38 @@
+"""Every function of arrays, every module and loss against PyTorch: values, first and second derivatives, float32 and float64."""
+
+import pytest
+from peers import layers, ops, ops_of_axes
+from peers.harness import agree, answers, minigrad, torch, wanted, write
+
+import minigrad as mg
+from minigrad import core
+from minigrad.eager import Eager
+
+assert ops_of_axes  # it enters its cases
+CASES = ops.CASES + layers.CASES
+
+
+@pytest.mark.parametrize("number", range(len(CASES)), ids=lambda i: CASES[i].name)
+def test_it_says_what_torch_says(number: int) -> None:
+    case = CASES[number]
+    right = wanted(case, "torch", torch)
+    for dtype in case.dtypes:
+        agree(answers(case, case.ours, minigrad(dtype)), right, dtype, f"{case.name}, {dtype}")
+
+
+def test_every_op_is_asked_about() -> None:
+    class Listener(Eager):
+        def run(self, op, inputs, metadata):
+            heard.add(op.name)
+            return super().run(op, inputs, metadata)
+
+    heard = set()
+    with core.interpreting(Listener()):
+        for case in CASES:
+            case.ours(*(mg.tensor(x) for x in case.inputs))
+    elsewhere = {"identity": "loops of scans", "put": "gradients of indexing", "to": "devices"}
+    assert set(core.OPS) - heard == set(elsewhere)
+
+
+def make() -> None:
+    write("torch", CASES, torch)
