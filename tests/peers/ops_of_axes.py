@@ -141,7 +141,7 @@ enter("cast to integers", lambda m, x: m.astype(x, m.int64), ((2, 3), *WIDE), dt
 WRITTEN = {
     "x + 1": lambda x: x + 1, "1 - x": lambda x: 1 - x, "x * 2.5": lambda x: x * 2.5, "2 / x": lambda x: 2 / x, "x / 3": lambda x: x / 3,
     "x**3": lambda x: x**3, "2**x": lambda x: 2**x, "x**0.5": lambda x: x**0.5, "x % 0.7": lambda x: x % 0.7, "x // 0.7": lambda x: x // 0.7,
-    "-x": lambda x: -x, "abs": lambda x: abs(x - 1), "x @ x.T": lambda x: x @ x.T, "x < 1": lambda x: x < 1, "1 >= x": lambda x: (1).__le__(0) or 1 >= x,
+    "-x": lambda x: -x, "abs": lambda x: abs(x - 1), "x @ x.T": lambda x: x @ x.T, "x < 1": lambda x: x < 1,
     "x == 2 * x": lambda x: x == 2 * x, "x != 1": lambda x: x != 1, "~(x > 1) & (x < 2) | (x == 3)": lambda x: ~(x > 1) & (x < 2) | (x == 3),
     "sum of two uses": lambda x: x * x + x, "chain": lambda x: (x * x).sum(0) / x.max() - x.mean(1).sum(), "iteration": lambda x: sum(row * i for i, row in enumerate(x)),
 }  # fmt: skip

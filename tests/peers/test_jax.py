@@ -5,14 +5,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from peers import nests, scans, steps
+from peers import nests, scans, steps, uses
 from peers.harness import Case, agree, answers, jax, minigrad, narrow, rng_of, wanted, write
 
 import minigrad as mg
 from minigrad.tree import flatten
 
-assert nests and steps  # they enter their programs
-SIZES = {"B": 2, "D": 2, "H": 3, "S": 4, "C": 9}
+assert nests and steps and uses  # they enter their programs
+SIZES = {"B": 2, "D": 2, "H": 3, "S": 4, "C": 9, "Z": 0, "U": 1, "L": 5, "W": 17}
 ROADS: list[dict[str, Any]] = [
     {}, {"compiled": False}, {"checkpoint": 2}, {"checkpoint": "sqrt", "compiled": False},
 ]  # fmt: skip
@@ -44,7 +44,9 @@ class There:
 
         if name in ("sigmoid", "softmax", "log_softmax", "logsumexp"):
             return getattr(jax.nn, name)
-        return jax.lax.stop_gradient if name == "stop_gradient" else getattr(jax.numpy, name)
+        if name == "stop_gradient":
+            return jax.lax.stop_gradient
+        return jax.grad if name == "grad" else getattr(jax.numpy, name)
 
     def scan(self, cell: Any, carry: Any, xs: Any, reverse: bool = False, lengths: Any = None) -> Any:
         import jax
@@ -92,8 +94,12 @@ def case(name: str, steps: int, backwards: bool) -> Case:
     )
 
 
-WAYS = [(0, False), (1, False), (2, True), (5, False)]
-CASES = [case(name, *way) for name in scans.PROGRAMS for way in WAYS]
+WAYS, TWO_WAYS = [(0, False), (1, False), (2, True), (5, False)], [(1, False), (4, True)]
+CASES = [
+    case(name, *way)
+    for name, (program, _) in scans.PROGRAMS.items()
+    for way in (TWO_WAYS if program.__module__ == uses.__name__ else WAYS)
+]
 
 
 @pytest.mark.parametrize("number", range(len(CASES)), ids=lambda i: CASES[i].name)

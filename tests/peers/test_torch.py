@@ -1,14 +1,14 @@
 """Every function of arrays, every module and loss against PyTorch: values, first and second derivatives, float32 and float64."""
 
 import pytest
-from peers import layers, ops, ops_of_axes
+from peers import kinks, layers, ops, ops_of_axes
 from peers.harness import agree, answers, minigrad, torch, wanted, write
 
 import minigrad as mg
 from minigrad import core
 from minigrad.eager import Eager
 
-assert ops_of_axes  # it enters its cases
+assert kinks and ops_of_axes  # they enter their cases
 CASES = ops.CASES + layers.CASES
 
 
