@@ -1,11 +1,11 @@
-"""Every function of arrays, every module and loss against PyTorch: values, first and second derivatives, float32 and float64."""
+"""Every function, module and loss against PyTorch: values, first and second derivatives, in float32 and float64."""
 
 import pytest
 from peers import kinks, layers, ops, ops_of_axes
 from peers.harness import agree, answers, minigrad, torch, wanted, write
 
 import minigrad as mg
-from minigrad import core
+from minigrad import api, core
 from minigrad.eager import Eager
 
 assert kinks and ops_of_axes  # they enter their cases
@@ -32,6 +32,20 @@ def test_every_op_is_asked_about() -> None:
             case.ours(*(mg.tensor(x) for x in case.inputs))
     elsewhere = {"identity": "loops of scans", "put": "gradients of indexing", "to": "devices"}
     assert set(core.OPS) - heard == set(elsewhere)
+
+
+def test_every_public_function_of_arrays_is_asked_about() -> None:
+    class Listener:
+        def __getattr__(self, name):
+            heard.add(name)
+            return getattr(mg, name)
+
+    heard = set()
+    for case in ops.CASES:
+        case.ours.func(Listener(), *(mg.tensor(x) for x in case.inputs))
+    others = """Batch MinigradError Tensor bool_ float32 float64 grad int32 int64 load_weights no_grad no_trace save scan
+    seed tensor trace value_and_grad"""
+    assert set(api.__all__) - heard == set(others.split()) - heard
 
 
 def make() -> None:
