@@ -23,7 +23,8 @@ ROADS: list[dict[str, Any]] = [{"compiled": True}, STEPWISE, {"checkpoint": 2}, 
 LOOPED = set(
     """number numbers rows_without_batch weight_from_a_scan inner_scan_of_x inner_ys_come_out inner_nests
     one_tensor_twice_within three_deep inner_scan_backwards y_is_one_number y_counts index_of_the_carry moves picks
-    across_the_batch arithmetic_on_indices a_gradient_within gradient_of_a_scan_within""".split()
+    across_the_batch arithmetic_on_indices a_gradient_within gradient_of_a_scan_within weight_is_xs deep_transition
+    inner_scan_of_what_stands_outside inner_scan_of_the_outer_xs""".split()
 )
 
 
