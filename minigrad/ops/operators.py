@@ -114,6 +114,12 @@ class Operators(Value):
     def __rmod__(self, other: Any) -> Self:
         return _binary(el.remainder, other, self, other)
 
+    def __divmod__(self, other: Any) -> tuple[Self, Self]:
+        return self // other, self % other
+
+    def __rdivmod__(self, other: Any) -> tuple[Self, Self]:
+        return other // self, other % self
+
     def __pow__(self, other: Any) -> Self:
         return _binary(el.pow, self, other, other)
 
@@ -121,16 +127,34 @@ class Operators(Value):
         return _binary(el.pow, other, self, other)
 
     def __and__(self, other: Any) -> Self:
-        return _binary(el.logical_and, self, other, other)
+        return _binary(el.bitwise_and, self, other, other)
 
     def __rand__(self, other: Any) -> Self:
-        return _binary(el.logical_and, other, self, other)
+        return _binary(el.bitwise_and, other, self, other)
 
     def __or__(self, other: Any) -> Self:
-        return _binary(el.logical_or, self, other, other)
+        return _binary(el.bitwise_or, self, other, other)
 
     def __ror__(self, other: Any) -> Self:
-        return _binary(el.logical_or, other, self, other)
+        return _binary(el.bitwise_or, other, self, other)
+
+    def __xor__(self, other: Any) -> Self:
+        return _binary(el.bitwise_xor, self, other, other)
+
+    def __rxor__(self, other: Any) -> Self:
+        return _binary(el.bitwise_xor, other, self, other)
+
+    def __lshift__(self, other: Any) -> Self:
+        return _binary(el.bitwise_left_shift, self, other, other)
+
+    def __rlshift__(self, other: Any) -> Self:
+        return _binary(el.bitwise_left_shift, other, self, other)
+
+    def __rshift__(self, other: Any) -> Self:
+        return _binary(el.bitwise_right_shift, self, other, other)
+
+    def __rrshift__(self, other: Any) -> Self:
+        return _binary(el.bitwise_right_shift, other, self, other)
 
     def __eq__(self, other: Any) -> Self:  # type: ignore[override]
         return _binary(el.equal, self, other, other)
@@ -150,6 +174,9 @@ class Operators(Value):
     def __ge__(self, other: Any) -> Self:
         return _binary(el.greater_equal, self, other, other)
 
+    def __pos__(self) -> Self:
+        return el.identity(self)
+
     def __neg__(self) -> Self:
         return el.negative(self)
 
@@ -157,7 +184,7 @@ class Operators(Value):
         return el.abs(self)
 
     def __invert__(self) -> Self:
-        return el.logical_not(self)
+        return el.bitwise_invert(self)
 
     def __matmul__(self, other: Any) -> Self:
         return linalg.matmul(self, other)
