@@ -117,6 +117,8 @@ def converted(where: str, array: Any, dtype: np.dtype[Any]) -> Any:
     Raises:
         DtypeError: if it has numbers that this dtype of integers cannot hold, NaN among them.
     """
+    if array.dtype == dtype:
+        return array
     if dtype.kind in "iu" and array.dtype.kind != "b" and not np.can_cast(array.dtype, dtype) and array.size:
         for value in (array.min(), array.max()):
             if not np.isfinite(value) or not holds(dtype, int(value)):
@@ -124,7 +126,7 @@ def converted(where: str, array: Any, dtype: np.dtype[Any]) -> Any:
                     f"{where}: {dtype} does not hold {value}. Use a wider dtype, or .astype to cut it off."
                 )
     with np.errstate(over="ignore"):  # beyond the range of a float is infinity
-        return array.astype(dtype, copy=False)
+        return array.astype(dtype)
 
 
 # --- arguments that are no arrays -----------------------------------------------------------------------------------
@@ -190,12 +192,13 @@ def sizes_of(where: str, shape: Any, smallest: int = 0) -> Shape:
         ShapeError: if a size is no integer, below `smallest`, or more than any memory.
     """
     sizes = tuple(shape) if isinstance(shape, (tuple, list)) else (shape,)
-    for n in sizes:
-        if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < smallest:
-            raise ShapeError(f"{where}: a shape is made of integers from {smallest} on, not {short(shape)}.")
-    if len(sizes) > MOST_AXES or prod(max(int(n), 1) for n in sizes) >= MOST_ELEMENTS:
+    if any([type(n) is not int for n in sizes]):
+        sizes = tuple([whole(where, "a size", n) for n in sizes])
+    if sizes and min(sizes) < smallest:
+        raise ShapeError(f"{where}: sizes are integers from {smallest} on, not {short(shape)}.")
+    if len(sizes) > MOST_AXES or prod(sizes) >= MOST_ELEMENTS:
         raise ShapeError(f"{where}: shape {short(shape)} is more than an array can have.")
-    return tuple(int(n) for n in sizes)
+    return sizes
 
 
 def normalize_axis(where: str, axis: int, ndim: int) -> int:

@@ -121,7 +121,7 @@ class Tensor(Operators):
         Raises:
             DeviceError: if the device is not there.
         """
-        devices.check_device(device)
+        device = devices.check_device(device)
         if type(self) is Plain and self.edge is None:
             return Tensor(devices.put(self._data, device), self.edge, self.version)  # type: ignore[return-value]
         return self if device == self.device else OPS["to"](self, device=device, source=self.device)

@@ -12,17 +12,18 @@ from minigrad.arraytype import check_dtype, converted, number, said, sizes_of, w
 from minigrad.core import as_value, running
 from minigrad.errors import ShapeError
 
+FLOAT32 = np.dtype(np.float32)
+
 
 def _value(name: str, make: Callable[[], Any], dtype: Any, device: str | None) -> Any:
     """What NumPy makes, in the dtype asked for; else in its own, and float32 for floats."""
-    wanted = None if dtype is None else check_dtype(dtype)
     try:
         array = make()
     except (ValueError, TypeError, OverflowError, MemoryError) as error:
         raise ShapeError(f"{name}: {said(error)}. Ask for fewer elements, or for a smaller dtype.") from None
-    if wanted is None:
-        wanted = check_dtype(np.float32 if array.dtype == np.float64 else array.dtype)
-    return running.interpreter.make(converted(name, array, wanted), device)
+    if dtype is None:
+        dtype = np.float32 if array.dtype == np.float64 else array.dtype
+    return running.interpreter.make(converted(name, array, check_dtype(dtype)), device)
 
 
 def _filled(name: str, shape: Any, fill_value: Any, dtype: Any, device: str | None) -> Any:
@@ -44,14 +45,14 @@ def full(shape: Any, fill_value: float, *, dtype: Any = None, device: str | None
 
 def zeros(shape: Any, *, dtype: Any = None, device: str | None = None) -> Any:
     """An array of zeros."""
-    sizes, dtype = sizes_of("zeros", shape), check_dtype(np.float32 if dtype is None else dtype)
-    return _value("zeros", lambda: np.zeros(sizes, dtype), dtype, device)
+    sizes, found = sizes_of("zeros", shape), FLOAT32 if dtype is None else check_dtype(dtype)
+    return _value("zeros", lambda: np.zeros(sizes, found), found, device)
 
 
 def ones(shape: Any, *, dtype: Any = None, device: str | None = None) -> Any:
     """An array of ones."""
-    sizes, dtype = sizes_of("ones", shape), check_dtype(np.float32 if dtype is None else dtype)
-    return _value("ones", lambda: np.ones(sizes, dtype), dtype, device)
+    sizes, found = sizes_of("ones", shape), FLOAT32 if dtype is None else check_dtype(dtype)
+    return _value("ones", lambda: np.ones(sizes, found), found, device)
 
 
 def full_like(x: Any, fill_value: float, *, dtype: Any = None, device: str | None = None) -> Any:

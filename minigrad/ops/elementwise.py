@@ -339,6 +339,7 @@ identity = declare(
     forward=lambda x: x,
     type_rule=lambda x: x,
     vjp=lambda g, _out, _x: (g,),
+    arity=1,
     loop="{0}",
     samples=lambda rng: [((rng.normal(size=(2, 3)),), {})],
 )
@@ -350,7 +351,7 @@ _to: Op = declare(
     samples=lambda rng: [((rng.normal(size=(2, 3)),), {"device": "cpu", "source": "cpu"})],
 )
 stop_gradient = declare(
-    "stop_gradient", forward=lambda x: x, type_rule=lambda x: x, vjp=None, loop="{0}", samples=identity.samples
+    "stop_gradient", forward=lambda x: x, type_rule=lambda x: x, vjp=None, arity=1, loop="{0}", samples=identity.samples
 )
 
 

@@ -81,7 +81,7 @@ def linear(x: Any, weight: Any, bias: Any = None) -> Any:
     x, weight = as_value(x), as_value(weight)
     if not x.ndim or weight.ndim != 2:
         raise ShapeError(f"linear: needs x [..., D] and a weight [H, D], not {list(x.shape)} and {list(weight.shape)}.")
-    b = () if bias is None else (bias,)
+    b = () if bias is None else (as_value(bias),)
     if x.ndim == 2:
         return _linear(x, weight, *b)
     rows = int(np.prod(x.shape[:-1], dtype=np.int64))
@@ -109,6 +109,7 @@ def matmul(x: Any, y: Any) -> Any:
 
 def vecdot(x: Any, y: Any, axis: int = -1) -> Any:
     """Sum of products along an axis, in the dtype of the products; other axes broadcast."""
+    axis = whole("vecdot", "axis", axis)
     x, y = (moveaxis(v, axis, -1) if axis != -1 or not v.ndim else v for v in (as_value(x), as_value(y)))
     if x.shape[-1] != y.shape[-1]:
         raise ShapeError(f"vecdot: sizes {x.shape[-1]} and {y.shape[-1]} along axis {axis} must be equal.")

@@ -184,12 +184,16 @@ cross_entropy_rows = declare(
 
 def _call(op: Any, x: Any, axis: Axis, keepdims: bool, dtype: Any = None) -> Any:
     x = as_value(x)
-    found = op(x, axes=normalize_axes(op.name, axis, x.ndim), keepdims=_flag(op.name, keepdims))
+    found = op(
+        x,
+        axes=normalize_axes(op.name, axis, x.ndim),
+        keepdims=keepdims if type(keepdims) is bool else _flag(op.name, keepdims),
+    )
     return found if dtype is None else el.astype(found, dtype)
 
 
 def _flag(where: str, keepdims: Any) -> bool:
-    if not isinstance(keepdims, (int, np.bool_)):
+    if not isinstance(keepdims, np.bool_) and not (isinstance(keepdims, int) and 0 <= keepdims <= 1):
         raise DtypeError(f"{where}: keepdims must be True or False, not {short(keepdims)}.")
     return bool(keepdims)
 
@@ -277,7 +281,7 @@ def argmin(x: Any, axis: int | None = None, keepdims: bool = False) -> Any:
 
 
 def _arg(op: Any, x: Any, axis: int | None, keepdims: bool) -> Any:
-    x = as_value(x)
+    x, keepdims = as_value(x), _flag(op.name, keepdims)
     if axis is None:
         found = op(reshape(x, (-1,)), axis=0)
         return reshape(found, (1,) * x.ndim) if keepdims else found
