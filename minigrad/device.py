@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.arraytype import short
+from minigrad.arguments import short
 from minigrad.errors import DeviceError, did_you_mean
 
 MODULES = {"cuda": "minigrad.kernels.cuda_ops"}

@@ -9,7 +9,8 @@ import numpy as np
 from numpy import ndarray
 
 from minigrad import device as devices
-from minigrad.arraytype import SCALARS, ArrayType, check_dtype, converted, holds, said, short, show
+from minigrad.arguments import said, short
+from minigrad.arraytype import SCALARS, ArrayType, check_dtype, converted, holds, show
 from minigrad.core import Interpreter, Op, make_default
 from minigrad.errors import DeviceError, DtypeError, GradientError, MinigradError, MutationError, ShapeError
 from minigrad.mode import mode, recording

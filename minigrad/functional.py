@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.arraytype import ArrayType, short, show, whole
+from minigrad.arguments import short, whole
+from minigrad.arraytype import ArrayType, show
 from minigrad.device import put
 from minigrad.eager import tensor
 from minigrad.errors import DtypeError, GradientError, UsageError

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.arraytype import short
+from minigrad.arguments import short
 from minigrad.core import OPS, as_value
 from minigrad.errors import UsageError
 from minigrad.ops import create, index, linalg, reduce, shape

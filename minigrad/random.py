@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.arraytype import whole
+from minigrad.arguments import whole
 
 _generator = np.random.default_rng()
 

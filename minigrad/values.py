@@ -13,7 +13,8 @@ import numpy as np
 
 from minigrad import device as devices
 from minigrad import numpy_calls, svg
-from minigrad.arraytype import ArrayType, converted, is_floating, said, short, show
+from minigrad.arguments import said, short
+from minigrad.arraytype import ArrayType, converted, is_floating, show
 from minigrad.core import OPS, as_value
 from minigrad.errors import DeviceError, DtypeError, GradientError, MinigradError, MutationError, ShapeError
 from minigrad.mode import mode, no_grad, quiet

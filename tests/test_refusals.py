@@ -153,12 +153,12 @@ def test_an_integer_that_does_not_fit_is_refused_wherever_it_goes(dtype: np.dtyp
             with pytest.raises(DtypeError):
                 way(n)
             assert held.dtype == dtype, f"way {i}"
-    for wide in (np.int64(limits.max), np.uint64(limits.max)):
-        if dtype.itemsize < 8:
+    if dtype.itemsize < 8:
+        for wide in (np.int64(limits.max + 1), np.uint64(limits.max + 1)):
             with pytest.raises(DtypeError, match="does not hold"):
-                held[0, 0] = wide + type(wide)(1)
+                held[0, 0] = wide
             with pytest.raises(DtypeError, match="does not hold"):
-                mg.tensor(np.array([wide + type(wide)(1)]), dtype=dtype)
+                mg.tensor(np.array([wide]), dtype=dtype)
     for n in (float("nan"), float("inf"), 2.0**70):
         for way in (
             lambda n: mg.tensor(n, dtype=dtype),

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.arraytype import check_dtype, converted, number, said, sizes_of, whole
+from minigrad.arguments import number, said, sizes_of, whole
+from minigrad.arraytype import check_dtype, converted
 from minigrad.core import as_value, running
 from minigrad.errors import ShapeError
 

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.arraytype import SCALARS, ArrayType, broadcast_shapes, check_dtype, number, promote
+from minigrad.arguments import number
+from minigrad.arraytype import SCALARS, ArrayType, broadcast_shapes, check_dtype, promote
 from minigrad.core import Op, as_value, declare
 from minigrad.device import put
 from minigrad.errors import DtypeError
@@ -295,32 +296,6 @@ logical_or = elementwise(
     "logical_or", np.logical_or, loop="bool({0}) or bool({1})", sample=[(-3, 3), (-3, 3)], result="bool"
 )
 logical_not = elementwise("logical_not", np.logical_not, loop="not {0}", sample=[(-3, 3)], result="bool")
-bitwise_and = elementwise(
-    "bitwise_and", np.bitwise_and, loop="{t}({0} & {1})", sample=[(-9, 9), (-9, 9)], result="integer", booleans="bool"
-)
-bitwise_or = elementwise(
-    "bitwise_or", np.bitwise_or, loop="{t}({0} | {1})", sample=[(-9, 9), (-9, 9)], result="integer", booleans="bool"
-)
-bitwise_xor = elementwise(
-    "bitwise_xor", np.bitwise_xor, loop="{t}({0} ^ {1})", sample=[(-9, 9), (-9, 9)], result="integer", booleans="bool"
-)
-bitwise_invert = elementwise(
-    "bitwise_invert", np.invert, loop="{t}(~{0})", sample=[(-9, 9)], result="integer", booleans="bool"
-)
-bitwise_left_shift = elementwise(  # past the last bit there is 0, or the sign
-    "bitwise_left_shift",
-    np.left_shift,
-    loop="{t}({0} << {1} if {1} < {f} else 0)",
-    sample=[(-9, 9), (0, 70)],
-    result="integer",
-)
-bitwise_right_shift = elementwise(
-    "bitwise_right_shift",
-    np.right_shift,
-    loop="{t}({0} >> {1} if {1} < {f} else -1 if {0} < 0 else 0)",
-    sample=[(-9, 9), (0, 70)],
-    result="integer",
-)
 isfinite = elementwise("isfinite", np.isfinite, loop="np.isfinite({0})", sample=[(-3, 3)], result="bool")
 isnan = elementwise("isnan", np.isnan, loop="{0} != {0}", sample=[(-3, 3)], result="bool")
 

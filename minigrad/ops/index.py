@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.arraytype import ArrayType, Shape, in_memory, normalize_axis, said, short, whole
+from minigrad.arguments import in_memory, normalize_axis, said, short, whole
+from minigrad.arraytype import ArrayType, Shape
 from minigrad.core import Op, Value, as_value, declare
 from minigrad.errors import DtypeError, ShapeError
 from minigrad.kernels import rows

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.arraytype import ArrayType, broadcast_shapes, normalize_axis, promote, short, whole
+from minigrad.arguments import normalize_axis, short, whole
+from minigrad.arraytype import ArrayType, broadcast_shapes, promote
 from minigrad.core import Op, as_value, declare
 from minigrad.errors import ShapeError
 from minigrad.ops.elementwise import multiply

@@ -11,8 +11,8 @@ import numpy as np
 from minigrad.arraytype import ArrayType
 from minigrad.core import Op, Value
 from minigrad.errors import ShapeError
+from minigrad.ops import bits, index, linalg, reduce, shape
 from minigrad.ops import elementwise as el
-from minigrad.ops import index, linalg, reduce, shape
 
 
 class Operators(Value):
@@ -127,34 +127,34 @@ class Operators(Value):
         return _binary(el.pow, other, self, other)
 
     def __and__(self, other: Any) -> Self:
-        return _binary(el.bitwise_and, self, other, other)
+        return _binary(bits.bitwise_and, self, other, other)
 
     def __rand__(self, other: Any) -> Self:
-        return _binary(el.bitwise_and, other, self, other)
+        return _binary(bits.bitwise_and, other, self, other)
 
     def __or__(self, other: Any) -> Self:
-        return _binary(el.bitwise_or, self, other, other)
+        return _binary(bits.bitwise_or, self, other, other)
 
     def __ror__(self, other: Any) -> Self:
-        return _binary(el.bitwise_or, other, self, other)
+        return _binary(bits.bitwise_or, other, self, other)
 
     def __xor__(self, other: Any) -> Self:
-        return _binary(el.bitwise_xor, self, other, other)
+        return _binary(bits.bitwise_xor, self, other, other)
 
     def __rxor__(self, other: Any) -> Self:
-        return _binary(el.bitwise_xor, other, self, other)
+        return _binary(bits.bitwise_xor, other, self, other)
 
     def __lshift__(self, other: Any) -> Self:
-        return _binary(el.bitwise_left_shift, self, other, other)
+        return _binary(bits.bitwise_left_shift, self, other, other)
 
     def __rlshift__(self, other: Any) -> Self:
-        return _binary(el.bitwise_left_shift, other, self, other)
+        return _binary(bits.bitwise_left_shift, other, self, other)
 
     def __rshift__(self, other: Any) -> Self:
-        return _binary(el.bitwise_right_shift, self, other, other)
+        return _binary(bits.bitwise_right_shift, self, other, other)
 
     def __rrshift__(self, other: Any) -> Self:
-        return _binary(el.bitwise_right_shift, other, self, other)
+        return _binary(bits.bitwise_right_shift, other, self, other)
 
     def __eq__(self, other: Any) -> Self:  # type: ignore[override]
         return _binary(el.equal, self, other, other)
@@ -184,7 +184,7 @@ class Operators(Value):
         return el.abs(self)
 
     def __invert__(self) -> Self:
-        return el.bitwise_invert(self)
+        return bits.bitwise_invert(self)
 
     def __matmul__(self, other: Any) -> Self:
         return linalg.matmul(self, other)

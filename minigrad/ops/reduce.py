@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.arraytype import ArrayType, Shape, normalize_axes, normalize_axis, number, short
+from minigrad.arguments import normalize_axes, normalize_axis, number, short
+from minigrad.arraytype import ArrayType, Shape
 from minigrad.core import as_value, declare
 from minigrad.errors import DtypeError, ShapeError
 from minigrad.kernels import rows

@@ -10,16 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.arraytype import (
-    ArrayType,
-    Shape,
-    normalize_axes,
-    normalize_axis,
-    promote,
-    short,
-    sizes_of,
-    whole,
-)
+from minigrad.arguments import normalize_axes, normalize_axis, short, sizes_of, whole
+from minigrad.arraytype import ArrayType, Shape, promote
 from minigrad.core import Op, Value, as_value, declare
 from minigrad.errors import ShapeError
 from minigrad.ops.elementwise import where
