@@ -12,7 +12,6 @@ import numpy as np
 
 from minigrad.errors import DtypeError, ShapeError
 
-Shape = tuple[int, ...]
 MOST_AXES = 64  # of NumPy
 MOST_ELEMENTS = 2**60  # beyond this the number of bytes overflows
 
@@ -70,7 +69,7 @@ def number(where: str, name: str, value: Any) -> Any:
     raise DtypeError(f"{where}: {name} must be a number, not {short(value)}.{hint}")
 
 
-def sizes_of(where: str, shape: Any, smallest: int = 0) -> Shape:
+def sizes_of(where: str, shape: Any, smallest: int = 0) -> tuple[int, ...]:
     """Return a shape, given as one integer or as a sequence of them.
 
     Raises:

@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minigrad.arguments import Shape as Shape
 from minigrad.arguments import short
 from minigrad.errors import DtypeError, ShapeError
 
+Shape = tuple[int, ...]
 SCALARS = (bool, int, float)
 
 
