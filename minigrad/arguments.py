@@ -32,8 +32,8 @@ def said(error: Exception) -> str:
 
 def short(value: Any) -> str:
     """An argument as it stands in a message: a value by its type, anything else by its first characters."""
-    if hasattr(value, "shape") and hasattr(value, "dtype"):
-        return f"an array {value.dtype}{list(value.shape)}"
+    if isinstance(shape := getattr(value, "shape", None), tuple) and not isinstance(value, np.generic):
+        return f"an array {getattr(value, 'dtype', '')}{list(shape)}"
     if isinstance(value, int) and abs(value) >= 10**30:
         return f"a number of some {value.bit_length() * 30103 // 100000 + 1} digits"
     text = repr(value)

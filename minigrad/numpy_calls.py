@@ -130,7 +130,9 @@ def call(function: Function, args: Any, kwargs: dict[str, Any]) -> Any:
     found = {}
     for parameter, name in zip(parameters, names, strict=True):
         value = given.get(name, np._NoValue)
-        if value is np._NoValue or (parameter[0] == "-" and (value is None or value in DEFAULTS)):
+        if value is np._NoValue or (
+            parameter[0] == "-" and (value is None or (isinstance(value, str) and value in DEFAULTS))
+        ):
             continue
         if parameter[0] == "-":
             raise UsageError(

@@ -317,3 +317,18 @@ def test_signs_for_bits_are_numpys() -> None:
             bits(mg.ones(3))
     inverted = mg.scan(lambda c, x: (c, ~x), mg.zeros((1, 1)), m.reshape(3, 1, 1), compiled=True)[1]
     np.testing.assert_array_equal(inverted.numpy()[:, 0, 0], ~mask)
+
+
+@pytest.mark.parametrize(
+    ("subscripts", "shapes"),
+    [
+        ("ij,ij->i", [(2, 3), (1, 3)]), ("ij,ij->i", [(1, 3), (2, 1)]), ("ij,jk->ik", [(2, 1), (3, 4)]), ("ij,ij", [(1, 1), (2, 3)]),
+        ("...i,...i->...", [(2, 1, 3), (4, 3)]), ("i,i,i->", [(1,), (3,), (1,)]), ("bij,bjk->bik", [(1, 2, 3), (4, 1, 2)]), ("ij,j->ij", [(2, 3), (1,)]),
+    ],
+)  # fmt: skip
+def test_einsum_stretches_axes_of_size_1_as_numpy(subscripts: str, shapes: list) -> None:
+    rng = np.random.default_rng(13)
+    xs = [rng.normal(size=shape) for shape in shapes]
+    got = mg.einsum(subscripts, *map(mg.tensor, xs))
+    np.testing.assert_allclose(got.numpy(), np.einsum(subscripts, *xs))
+    check.check_grads(lambda *ts: mg.einsum(subscripts, *ts), *xs, order=2)
