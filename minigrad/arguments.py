@@ -53,6 +53,19 @@ def whole(where: str, name: str, value: Any, at_least: int | None = None) -> int
     return int(value)
 
 
+def flag(where: str, name: str, value: Any) -> bool:
+    """Return an argument that has to be true or false.
+
+    Raises:
+        DtypeError: if it is neither; 0 and 1 are.
+    """
+    if type(value) is bool:
+        return value
+    if isinstance(value, np.bool_) or (isinstance(value, int) and 0 <= value <= 1):
+        return bool(value)
+    raise DtypeError(f"{where}: {name} must be True or False, not {short(value)}.")
+
+
 def number(where: str, name: str, value: Any) -> Any:
     """Return an argument that has to be one number, as Python's or NumPy's.
 

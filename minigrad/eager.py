@@ -9,7 +9,7 @@ import numpy as np
 from numpy import ndarray
 
 from minigrad import device as devices
-from minigrad.arguments import said, short
+from minigrad.arguments import flag, said, short
 from minigrad.arraytype import SCALARS, ArrayType, check_dtype, converted, holds, show
 from minigrad.core import Interpreter, Op, make_default
 from minigrad.errors import DeviceError, DtypeError, GradientError, MinigradError, MutationError, ShapeError
@@ -200,7 +200,7 @@ def tensor(data: Any, *, dtype: Any = None, requires_grad: bool = False, device:
     elif found != (dtype := check_dtype(dtype)):
         array = converted("mg.tensor", np.asarray(array), dtype)
     made = Tensor(devices.put(np.array(array, dtype=dtype, order="C"), device))
-    if requires_grad:
+    if flag("mg.tensor", "requires_grad", requires_grad):
         made.requires_grad = True
     return made
 

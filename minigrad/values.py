@@ -13,7 +13,7 @@ import numpy as np
 
 from minigrad import device as devices
 from minigrad import numpy_calls, svg
-from minigrad.arguments import said, short
+from minigrad.arguments import flag, said, short
 from minigrad.arraytype import ArrayType, converted, is_floating, show
 from minigrad.core import OPS, as_value
 from minigrad.errors import DeviceError, DtypeError, GradientError, MinigradError, MutationError, ShapeError
@@ -32,8 +32,10 @@ class Tensor(Operators):
 
     __slots__ = ("__weakref__", "_data", "edge", "name", "version")
 
-    def __init__(self, data: Array, edge: Edge | None = None, version: list[int] | None = None) -> None:
+    def __init__(self, data: Any, edge: Edge | None = None, version: list[int] | None = None) -> None:
         """Wrap an array without a copy; users call `mg.tensor`."""
+        if not isinstance(data, np.ndarray) and not hasattr(data, "run_op"):
+            raise DtypeError(f"mg.Tensor wraps an array, not {short(data)}. Use mg.tensor to make a Tensor of numbers.")
         self._data = data
         self.edge = edge
         self.version = [0] if version is None else version  # shared by all views of the same memory
@@ -252,8 +254,8 @@ class Tensor(Operators):
             array = value._data if isinstance(value, Tensor) else np.asarray(value)
             if array.dtype.kind not in "biuf":
                 raise DtypeError(f"writing into {show(self)}: {short(value)} is not made of numbers.")
-            if isinstance(array, np.ndarray):
-                array = converted("writing", array, self.dtype)
+            if array.dtype != self.dtype:
+                array = converted(f"writing into {show(self)}", devices.put(array, "cpu"), self.dtype)
             with self.writing() as data:
                 data[plain] = devices.put(array, self.device)
         except (ValueError, IndexError, TypeError, OverflowError) as error:
@@ -292,7 +294,9 @@ class Tensor(Operators):
             raise ShapeError(f"backward(g): g has shape {list(cotangent.shape)}, the value {list(self.shape)}.")
         cotangent = devices.put(cotangent, self.device)
         with no_grad(), quiet():
-            for (leaf, _), found in walk_back([(self.edge, Tensor(cotangent))], keep=bool(retain_graph)).items():
+            for (leaf, _), found in walk_back(
+                [(self.edge, Tensor(cotangent))], keep=flag("backward", "retain_graph", retain_graph)
+            ).items():
                 assert isinstance(leaf, Leaf)
                 if leaf.is_gone:
                     raise MutationError(

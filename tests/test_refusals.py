@@ -208,6 +208,12 @@ def test_an_op_takes_as_many_arrays_as_it_has_and_writes_into_none() -> None:
         mg.where(mg.ones(2) > 0)
 
 
+@pytest.mark.parametrize("bad", [None, 1.0, [1.0], "text", object()])
+def test_the_class_wraps_arrays_only(bad: Any) -> None:
+    with pytest.raises(DtypeError, match=r"Use mg\.tensor"):
+        mg.Tensor(bad)
+
+
 def test_what_has_no_memory_is_refused_by_name() -> None:
     huge = mg.broadcast_to(mg.ones(1), (10**12,))
     for name, make in {

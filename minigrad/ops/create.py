@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.arguments import number, said, sizes_of, whole
+from minigrad.arguments import flag, number, said, sizes_of, whole
 from minigrad.arraytype import check_dtype, converted
 from minigrad.core import as_value, running
 from minigrad.errors import ShapeError
@@ -88,9 +88,9 @@ def linspace(
     start: float, stop: float, num: int, *, dtype: Any = None, device: str | None = None, endpoint: bool = True
 ) -> Any:
     """`num` evenly spaced numbers from `start` to `stop`."""
-    n = whole("linspace", "num", num, 0)
+    n, closed = whole("linspace", "num", num, 0), flag("linspace", "endpoint", endpoint)
     first, last = number("linspace", "start", start), number("linspace", "stop", stop)
-    return _value("linspace", lambda: np.linspace(first, last, n, endpoint=bool(endpoint)), dtype, device)
+    return _value("linspace", lambda: np.linspace(first, last, n, endpoint=closed), dtype, device)
 
 
 def eye(n_rows: int, n_cols: int | None = None, *, k: int = 0, dtype: Any = None, device: str | None = None) -> Any:

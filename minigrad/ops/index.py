@@ -102,7 +102,7 @@ def _beside(part: Any, x: Any, before: list[Any]) -> Any:
     if mask.dtype.kind not in "biu":
         raise DtypeError(f"indices must be integers, booleans, slices, `...` or None, not {short(part)}.")
     axis = sum(k is not None for k in before)
-    if mask.dtype.kind == "b" and Ellipsis not in [k for k in before if k is not ARRAY]:
+    if mask.dtype.kind == "b" and (not mask.shape or Ellipsis not in [k for k in before if k is not ARRAY]):
         sizes = (x.shape if isinstance(x, Value) else np.shape(x))[axis : axis + len(mask.shape)]
         if not mask.shape or tuple(sizes) != tuple(mask.shape):
             raise ShapeError(f"indexing: a mask {list(mask.shape)} does not fit axis {axis} of shape {list(x.shape)}.")

@@ -115,10 +115,12 @@ class Operators(Value):
         return _binary(el.remainder, other, self, other)
 
     def __divmod__(self, other: Any) -> tuple[Self, Self]:
-        return self // other, self % other
+        quotient: Any = self.__floordiv__(other)
+        return quotient if quotient is NotImplemented else (quotient, self % other)
 
     def __rdivmod__(self, other: Any) -> tuple[Self, Self]:
-        return other // self, other % self
+        quotient: Any = self.__rfloordiv__(other)
+        return quotient if quotient is NotImplemented else (quotient, other % self)
 
     def __pow__(self, other: Any) -> Self:
         return _binary(el.pow, self, other, other)

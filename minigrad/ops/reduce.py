@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.arguments import normalize_axes, normalize_axis, number, short
+from minigrad.arguments import flag, normalize_axes, normalize_axis, number
 from minigrad.arraytype import ArrayType, Shape
 from minigrad.core import as_value, declare
-from minigrad.errors import DtypeError, ShapeError
+from minigrad.errors import ShapeError
 from minigrad.kernels import rows
 from minigrad.ops import elementwise as el
 from minigrad.ops.shape import broadcast_to, concat, flip, moveaxis, reshape
@@ -188,15 +188,9 @@ def _call(op: Any, x: Any, axis: Axis, keepdims: bool, dtype: Any = None) -> Any
     found = op(
         x,
         axes=normalize_axes(op.name, axis, x.ndim),
-        keepdims=keepdims if type(keepdims) is bool else _flag(op.name, keepdims),
+        keepdims=flag(op.name, "keepdims", keepdims),
     )
     return found if dtype is None else el.astype(found, dtype)
-
-
-def _flag(where: str, keepdims: Any) -> bool:
-    if not isinstance(keepdims, np.bool_) and not (isinstance(keepdims, int) and 0 <= keepdims <= 1):
-        raise DtypeError(f"{where}: keepdims must be True or False, not {short(keepdims)}.")
-    return bool(keepdims)
 
 
 def sum(x: Any, axis: Axis = None, keepdims: bool = False, *, dtype: Any = None) -> Any:
@@ -252,7 +246,7 @@ def prod(x: Any, axis: Axis = None, keepdims: bool = False, *, dtype: Any = None
     """Product over axes, multiplied in pairs, so that a zero among the factors has the right gradient."""
     x = as_value(x)
     axes = normalize_axes("prod", axis, x.ndim)
-    shape = _reduced(x, axes, _flag("prod", keepdims))
+    shape = _reduced(x, axes, flag("prod", "keepdims", keepdims))
     x = el.astype(x, np.prod(np.empty(0, x.dtype)).dtype if dtype is None else dtype)
     for a in axes:  # the reduced axes go last, as one
         x = moveaxis(x, a - axes.index(a), -1)
@@ -282,7 +276,7 @@ def argmin(x: Any, axis: int | None = None, keepdims: bool = False) -> Any:
 
 
 def _arg(op: Any, x: Any, axis: int | None, keepdims: bool) -> Any:
-    x, keepdims = as_value(x), _flag(op.name, keepdims)
+    x, keepdims = as_value(x), flag(op.name, "keepdims", keepdims)
     if axis is None:
         found = op(reshape(x, (-1,)), axis=0)
         return reshape(found, (1,) * x.ndim) if keepdims else found
@@ -299,7 +293,7 @@ def cumulative_sum(x: Any, axis: int | None = None, *, dtype: Any = None, includ
             raise ShapeError(f"cumulative_sum: say along which axis of shape {list(x.shape)}.")
         axis = 0
     axis = normalize_axis("cumulative_sum", axis, x.ndim)
-    if include_initial:
+    if flag("cumulative_sum", "include_initial", include_initial):
         x = concat([np.zeros((*x.shape[:axis], 1, *x.shape[axis + 1 :]), x.dtype), x], axis)
     found = _cumulative_sum(x, axis=axis)
     return found if dtype is None else el.astype(found, dtype)
@@ -327,4 +321,8 @@ def logsumexp(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     top = el.stop_gradient(max(x, axis, keepdims=True))
     top = el.where(el.isfinite(top), top, 0.0)
     total = el.log(sum(el.exp(x - top), axis, keepdims=True)) + top
-    return total if keepdims else reshape(total, _reduced(x, normalize_axes("logsumexp", axis, x.ndim), False))
+    return (
+        total
+        if flag("logsumexp", "keepdims", keepdims)
+        else reshape(total, _reduced(x, normalize_axes("logsumexp", axis, x.ndim), False))
+    )
