@@ -104,6 +104,8 @@ def normalize_axis(where: str, axis: int, ndim: int) -> int:
     Raises:
         ShapeError: if the value has no such axis.
     """
+    if type(axis) is int and -ndim <= axis < ndim:
+        return axis % ndim
     axis = whole(where, "axis", axis)
     if not -ndim <= axis < ndim:
         raise ShapeError(f"{where}: axis {short(axis)} is out of range for a value of {ndim} dimensions.")

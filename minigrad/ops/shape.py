@@ -141,7 +141,7 @@ def reshape(x: Any, shape: int | Sequence[int]) -> Any:
         rest = prod(n for n in want if n != -1)
         if rest and prod(x.shape) % rest == 0:
             want[want.index(-1)] = prod(x.shape) // rest
-    if any(n < 0 for n in want):
+    if want and min(want) < 0:
         raise ShapeError(f"reshape: shape {list(x.shape)} cannot become {want}.")
     return x if tuple(want) == x.shape else _reshape(x, shape=tuple(want))
 
