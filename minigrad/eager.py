@@ -187,7 +187,7 @@ def tensor(data: Any, *, dtype: Any = None, requires_grad: bool = False, device:
         DeviceError: if the device is not there.
         DtypeError: for float16, complex numbers, text, integers that `dtype` cannot hold, or `requires_grad` on
             anything but floats.
-        ShapeError: for rows of different lengths.
+        ShapeError: for rows of different lengths, or more elements than memory holds.
     """
     device = data.device if device is None and isinstance(data, Tensor) else devices.check_device(device)
     if isinstance(data, (Tensor, np.ndarray, np.generic)):
@@ -199,7 +199,10 @@ def tensor(data: Any, *, dtype: Any = None, requires_grad: bool = False, device:
         dtype = check_dtype(found)
     elif found != (dtype := check_dtype(dtype)):
         array = converted("mg.tensor", np.asarray(array), dtype)
-    made = Tensor(devices.put(np.array(array, dtype=dtype, order="C"), device))
+    try:
+        made = Tensor(devices.put(np.array(array, dtype=dtype, order="C"), device))
+    except MemoryError:
+        raise ShapeError(f"mg.tensor: {short(data)} does not fit into memory.") from None
     if flag("mg.tensor", "requires_grad", requires_grad):
         made.requires_grad = True
     return made

@@ -94,6 +94,7 @@ FUNCTIONS: dict[Any, tuple[Function, str]] = {
     np.ndim: (lambda x: x.ndim, "a:x"),
     np.size: (lambda x, axis=None: x.size if axis is None else x.shape[axis], "a:x axis"),
 }  # fmt: skip
+WRITES = {np.copyto, np.put, np.put_along_axis, np.putmask, np.place, np.fill_diagonal}
 DEFAULTS = ("C", "K", "raise", "same_kind")  # what says the same as leaving a parameter out
 
 INSTEAD: dict[Any, str] = {
@@ -109,7 +110,7 @@ INSTEAD: dict[Any, str] = {
     np.vstack: "mg.concat(..., axis=0)", np.hstack: "mg.concat(..., axis=1)", np.dstack: "mg.stack(..., axis=2)",
     np.diff: "t[1:] - t[:-1]", np.tile: "mg.concat([t] * n)", np.pad: "mg.concat with mg.zeros",
     np.average: "mg.mean", np.nansum: "mg.sum(mg.where(mg.isnan(t), 0.0, t))",
-    np.sort: "mg.take_along_axis(t, np.argsort(t.numpy()))", np.square: "mg.square",
+    np.sort: "mg.take_along_axis(t, np.argsort(t.numpy()))",
     np.save: "np.save(path, t.numpy()), or mg.save for a module", np.array_equal: "mg.all(x == y)",
     np.heaviside: "mg.astype(t > 0, t.dtype)", np.cumprod: "mg.exp(mg.cumulative_sum(mg.log(t)))",
 }  # fmt: skip

@@ -18,7 +18,7 @@ from minigrad.arraytype import ArrayType, converted, is_floating, show
 from minigrad.core import OPS, as_value
 from minigrad.errors import DeviceError, DtypeError, GradientError, MinigradError, MutationError, ShapeError
 from minigrad.mode import mode, no_grad, quiet
-from minigrad.numpy_calls import FUNCTIONS, INSTEAD, UFUNCS
+from minigrad.numpy_calls import FUNCTIONS, INSTEAD, UFUNCS, WRITES
 from minigrad.ops.operators import Operators
 from minigrad.tape import Edge, Leaf, walk_back
 from minigrad.tree import tree_map
@@ -35,7 +35,9 @@ class Tensor(Operators):
     def __init__(self, data: Any, edge: Edge | None = None, version: list[int] | None = None) -> None:
         """Wrap an array without a copy; users call `mg.tensor`."""
         if not isinstance(data, np.ndarray) and not hasattr(data, "run_op"):
-            raise DtypeError(f"mg.Tensor wraps an array, not {short(data)}. Use mg.tensor to make a Tensor of numbers.")
+            if not isinstance(data, np.generic):
+                raise DtypeError(f"mg.Tensor wraps an array, not {short(data)}. Use mg.tensor for numbers.")
+            data = np.asarray(data)  # NumPy makes a scalar of an array of no dimensions
         self._data = data
         self.edge = edge
         self.version = [0] if version is None else version  # shared by all views of the same memory
@@ -138,9 +140,7 @@ class Tensor(Operators):
             return UFUNCS[ufunc](*inputs)
         call = f"np.{ufunc.__name__}" + ("" if method == "__call__" else f".{method}")
         if method == "at" or any(isinstance(x, Tensor) for x in kwargs.get("out", ())):
-            raise MutationError(
-                f"{call} would write into {show(self)}. Use t[key] = value, which a gradient can follow."
-            )
+            raise self._written_by(call)
         for x in inputs:
             if isinstance(x, Tensor):
                 x._lose_no_gradient(call, INSTEAD.get(ufunc))
@@ -149,11 +149,13 @@ class Tensor(Operators):
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
         if function in FUNCTIONS:
             return numpy_calls.call(function, args, kwargs)
+        name = f"{function.__module__}.{function.__name__}".replace("numpy", "np", 1)
+        if function in WRITES and isinstance(next(iter([*args, *kwargs.values()])), Tensor):
+            raise self._written_by(name)
 
         def out(x: Any) -> Any:
             if not isinstance(x, Tensor):
                 return x
-            name = f"{function.__module__}.{function.__name__}".replace("numpy", "np", 1)
             x._lose_no_gradient(name, INSTEAD.get(function))
             return x.numpy()
 
@@ -168,6 +170,9 @@ class Tensor(Operators):
 
     def __dlpack_device__(self) -> tuple[int, int]:
         return (1 if self.device == "cpu" else 2), 0  # DLPack's numbers for the CPU and for CUDA
+
+    def _written_by(self, call: str) -> MutationError:
+        return MutationError(f"{call} would write into {show(self)}. Use t[key] = value, which a gradient can follow.")
 
     def _lose_no_gradient(self, what: str, instead: str | None = None) -> None:
         if self.requires_grad and mode.recording:

@@ -220,6 +220,7 @@ def test_what_has_no_memory_is_refused_by_name() -> None:
         "add": lambda: huge + 1, "concat": lambda: mg.concat([huge, huge]), "zeros": lambda: mg.zeros((10**7, 10**7)),
         "one_hot": lambda: mg.one_hot([1], 10**13), "repeat": lambda: mg.repeat(mg.ones(2), 10**13), "eye": lambda: mg.eye(10**7),
         "exp": lambda: mg.exp(huge), "arange": lambda: mg.arange(10**13), "cumulative_sum": lambda: mg.cumulative_sum(huge),
+        "mg.tensor": lambda: mg.tensor(np.broadcast_to(np.ones(1), 10**13)),
     }.items():  # fmt: skip
         with pytest.raises(MinigradError, match=rf"^{name}.*memory"):
             make()

@@ -447,6 +447,8 @@ def test_what_numpys_functions_could_not_keep_is_refused(tmp_path) -> None:
         lambda: np.add(t, 1, out=target),
         lambda: np.add(np.ones((2, 2)), 1, out=target),
         lambda: np.add.at(target, 0, 1),
+        lambda: np.copyto(target, 1.0),
+        lambda: np.fill_diagonal(target, 1),
     ):
         with pytest.raises(MutationError, match="would write"):
             write()
@@ -466,3 +468,12 @@ def test_writing_takes_numbers_that_fit() -> None:
     for key, value in ((5, 1), (0, [1, 2]), ("a", 1), (slice(None), [[1], [1, 2]])):
         with pytest.raises(ShapeError, match="writing into float64"):
             t[key] = value
+
+
+def test_a_gradient_of_no_dimensions_is_an_array_after_clipping_too() -> None:
+    w = mg.tensor(3.0, requires_grad=True)
+    (w * w).backward()
+    mg.optim.clip_grad_norm([w], 1.0)
+    assert w.grad is not None
+    np.testing.assert_allclose(w.grad.numpy(), 1.0, rtol=1e-6)
+    assert mg.Tensor(np.float64(2.0)).numpy().shape == ()
