@@ -198,7 +198,7 @@ class Tensor(Operators):
 
     def __index__(self) -> int:
         if self.size != 1 or self.dtype.kind not in "iu":
-            raise DtypeError(f"an index or a size is one integer, not {show(self)}. Use int(t).")
+            raise TypeError(f"an index, a size or a count is one integer, not {show(self)}. Use int(t).")
         return int(self.item())
 
     def __round__(self, ndigits: int | None = None) -> Any:

@@ -54,7 +54,7 @@ OPTIONS = {"dtype": (np.complex64, "text", 3, None), "device": ("mars", 1)}
 METHODS: dict[str, tuple[Any, ...]] = {
     "astype": ("float64",), "to": ("cpu",), "reshape": ((3, 2),), "sum": (0, True), "mean": (0, True), "max": (0, True), "min": (0, True),
     "__getitem__": (0,), "backward": ([[1.0] * 3] * 2,), "__add__": (1,), "__matmul__": (np.ones((3, 2)),), "__pow__": (2,), "__eq__": (1,),
-    "__contains__": (1,), "item": (), "__index__": (), "__int__": (), "__len__": (), "__round__": (1,),
+    "__contains__": (1,), "item": (), "__int__": (), "__len__": (), "__round__": (1,),
 }  # fmt: skip
 NONSENSE: dict[str, Any] = {
     "None": None, "text": "text", "bytes": b"x", "an object": object(), "a function": len, "a dict": {"a": 1}, "a set": {1}, "a date": date.today(),

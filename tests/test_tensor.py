@@ -330,7 +330,7 @@ def test_several_elements_are_no_number() -> None:
         with pytest.raises(ShapeError, match=r"one element, and float32\[1, 2\] has 2"):
             use(t)
     for t in (mg.tensor([1, 2]), mg.tensor(1.0)):
-        with pytest.raises(DtypeError, match="one integer"):
+        with pytest.raises(TypeError, match="one integer"):
             [5, 6, 7][t]
     assert [5, 6, 7][mg.tensor(1)] == 6
     assert 2 in mg.tensor([[1, 2]])
@@ -477,3 +477,10 @@ def test_a_gradient_of_no_dimensions_is_an_array_after_clipping_too() -> None:
     assert w.grad is not None
     np.testing.assert_allclose(w.grad.numpy(), 1.0, rtol=1e-6)
     assert mg.Tensor(np.float64(2.0)).numpy().shape == ()
+
+
+def test_a_tuple_beside_a_tensor_is_an_array_not_repeated() -> None:
+    for t in (mg.tensor(2), mg.tensor([2, 3])):
+        assert (t * (5, 7)).tolist() == (t.numpy() * np.array((5, 7))).tolist()
+        assert ((5, 7) * t).tolist() == (t.numpy() * np.array((5, 7))).tolist()
+        assert (t + (5, 7)).tolist() == (t.numpy() + np.array((5, 7))).tolist()

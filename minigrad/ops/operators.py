@@ -197,4 +197,4 @@ class Operators(Value):
 
 def _binary(op: Op, x: Any, y: Any, other: Any) -> Any:
     """The op, or Python's sign that somebody else may know what to do with `other`."""
-    return op(x, y) if isinstance(other, (Value, int, float, np.ndarray, np.generic, list)) else NotImplemented
+    return op(x, y) if isinstance(other, (Value, int, float, np.ndarray, np.generic, list, tuple)) else NotImplemented
