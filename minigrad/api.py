@@ -7,6 +7,14 @@ from minigrad.eager import tensor
 from minigrad.errors import MinigradError
 from minigrad.functional import grad, value_and_grad
 from minigrad.mode import no_grad
+from minigrad.ops.bits import (
+    bitwise_and,
+    bitwise_invert,
+    bitwise_left_shift,
+    bitwise_or,
+    bitwise_right_shift,
+    bitwise_xor,
+)  # fmt: skip
 from minigrad.ops.create import arange, eye, full, full_like, linspace, ones, ones_like, zeros, zeros_like
 from minigrad.ops.elementwise import (
     abs,

@@ -1,6 +1,6 @@
 """The type of an array: its shape and dtype, and the rules that combine types.
 
-Imports `errors` only. A Python scalar is weak: beside an array it takes the array's dtype, as in NumPy 2.
+Imports `errors` and `arguments`. A Python scalar is weak: beside an array it takes the array's dtype, as in NumPy 2.
 """
 
 from math import prod
@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from minigrad.arguments import short
 from minigrad.errors import DtypeError, ShapeError
 
 Shape = tuple[int, ...]
@@ -57,9 +58,9 @@ def check_dtype(dtype: Any) -> np.dtype[Any]:
         DtypeError: for anything but booleans, integers, float32 and float64.
     """
     try:
-        found = np.dtype(dtype)
-    except TypeError:
-        raise DtypeError(f"{dtype!r} is no data type. Use mg.float32, mg.float64, mg.int64 or mg.bool_.") from None
+        found = np.dtype("no type" if dtype is None else dtype)  # None would be NumPy's float64
+    except (TypeError, ValueError, OverflowError, SyntaxError):
+        raise DtypeError(f"{short(dtype)} is no data type. Use mg.float32, mg.float64, mg.int64 or mg.bool_.") from None
     if found == np.float16:
         raise DtypeError(
             "float16 is too narrow to add gradients up in (largest value 65504, 3 digits). "
@@ -86,29 +87,41 @@ def broadcast_shapes(where: str, *values: Any) -> Shape:
 
 
 def promote(*values: Any) -> np.dtype[Any]:
-    """The common dtype of arrays and weak Python scalars."""
-    return np.result_type(*(v if type(v) in SCALARS else v.dtype for v in values))
-
-
-def normalize_axis(where: str, axis: int, ndim: int) -> int:
-    """Return `axis` counted from the front.
+    """The common dtype of arrays and weak Python scalars.
 
     Raises:
-        ShapeError: if the value has no such axis.
+        DtypeError: if a scalar is an integer that this dtype does not hold.
     """
-    if not isinstance(axis, (int, np.integer)) or isinstance(axis, bool):
-        raise ShapeError(f"{where}: axis must be an integer, not {axis!r}.")
-    if not -ndim <= axis < ndim:
-        raise ShapeError(f"{where}: axis {axis} is out of range for a value of {ndim} dimensions.")
-    return int(axis) % ndim
-
-
-def normalize_axes(where: str, axis: int | tuple[int, ...] | None, ndim: int) -> tuple[int, ...]:
-    """Return `axis` as sorted axes counted from the front; `None` means all of them."""
-    if axis is None:
-        return tuple(range(ndim))
-    axes = axis if isinstance(axis, (tuple, list)) else (axis,)
-    found = tuple(sorted(normalize_axis(where, a, ndim) for a in axes))
-    if len(set(found)) != len(found):
-        raise ShapeError(f"{where}: axis {axis} names the same axis twice.")
+    found = np.result_type(*(v if type(v) in SCALARS else v.dtype for v in values))
+    for v in values:
+        if type(v) is int and not holds(found, v):
+            raise DtypeError(
+                f"{found}, the dtype of the other values, cannot hold {short(v)}. Use a wider one: .astype(mg.int64)."
+            )
     return found
+
+
+def holds(dtype: np.dtype[Any], value: int) -> bool:
+    """Whether an integer is in the range of a dtype; that of booleans is every number's."""
+    if dtype.kind in "iu":
+        limits = np.iinfo(dtype)
+        return int(limits.min) <= value <= int(limits.max)
+    return dtype.kind == "b" or abs(value) <= float(np.finfo(np.float64).max)
+
+
+def converted(where: str, array: Any, dtype: np.dtype[Any]) -> Any:
+    """A NumPy array in another dtype: itself if it has that one. Fractions are cut off, as NumPy does.
+
+    Raises:
+        DtypeError: if it has numbers that this dtype of integers cannot hold, NaN among them.
+    """
+    if array.dtype == dtype:
+        return array
+    if dtype.kind in "iu" and array.dtype.kind != "b" and not np.can_cast(array.dtype, dtype) and array.size:
+        for value in (array.min(), array.max()):
+            if not np.isfinite(value) or not holds(dtype, int(value)):
+                raise DtypeError(
+                    f"{where}: {dtype} does not hold {value}. Use a wider dtype, or .astype to cut it off."
+                )
+    with np.errstate(over="ignore"):  # beyond the range of a float is infinity
+        return array.astype(dtype)

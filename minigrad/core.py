@@ -1,6 +1,6 @@
 """An op, the table of ops, and who runs them.
 
-Imports nothing of minigrad. An op is declared once (see `minigrad/ops`); calling it hands it to the running
+Imports the ground floor. An op is declared once (see `minigrad/ops`); calling it hands it to the running
 interpreter: the eager one of `minigrad/eager.py`, or whichever `interpreting` put on top.
 """
 
@@ -10,6 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+
+from minigrad.arraytype import SCALARS, holds
+from minigrad.errors import UsageError
 
 
 class Value:
@@ -32,6 +35,7 @@ class Op:
                 A cotangent that is much work may be a function that gives it; it is called if somebody wants it.
                 An argument whose name begins with `_` comes as its ArrayType: its value is not kept for the backward.
     broadcasts: the cotangents may have the broadcast shape; undoing it happens in one place, `tape.py`.
+    arity:      how many arrays an op takes that takes nothing else; 0 for others.
     loop:       for ops on elements, the expression in a generated loop: `{0}`, `{1}` inputs, `{t}` the result's type
                 as in `float32`, `{f}` its bits.  loops_over: the kinds of dtypes for which it says what `forward` says.
     expand:     the same value from simpler ops, for generated code.
@@ -45,13 +49,21 @@ class Op:
     samples: Callable[[np.random.Generator], list[tuple[tuple[Any, ...], dict[str, Any]]]]
     multiple: bool = False
     broadcasts: bool = False
+    arity: int = 0
     loop: str = ""
     loops_over: str = "biuf"
     expand: Callable[..., Any] | None = None
     keeps: tuple[bool, ...] = ()
 
     def __call__(self, *inputs: Any, **metadata: Any) -> Any:
+        if self.arity and (len(inputs) != self.arity or metadata):
+            raise self._misused(len(inputs), metadata)
         return running.interpreter.run(self, inputs, metadata)
+
+    def _misused(self, given: int, options: dict[str, Any]) -> UsageError:
+        what = f"{given} {'was' if given == 1 else 'were'} given" + "".join(f", and {name}=" for name in options)
+        hint = " The indices where a condition holds are np.nonzero(t.numpy())." if self.name == "where" else ""
+        return UsageError(f"mg.{self.name} takes {self.arity} array{'s'[: self.arity > 1]}, by position; {what}.{hint}")
 
     def keeps_input(self, i: int) -> bool:
         """Whether the backward needs the value of input `i`; a rule's last name, if starred, covers the rest."""
@@ -61,10 +73,11 @@ class Op:
         """Of an op on elements: the dtype that its expression is computed in, and that expression."""
         if self.name == "cast":
             return inputs[0].dtype, "{0} != 0" if result.kind == "b" else self.loop
+        if self.name == "bitwise_invert" and result.kind == "b":
+            return result, "not {0}"
         if result.kind == "b":
-            weak = (bool, int, float)
-            found = np.result_type(*(x if type(x) in weak else x.dtype for x in inputs))
-            wide = [x for x in inputs if type(x) is int and found.kind in "iu" and x not in range_of(found)]
+            found = np.result_type(*(x if type(x) in SCALARS else x.dtype for x in inputs))
+            wide = [x for x in inputs if type(x) is int and found.kind in "iu" and not holds(found, x)]
             return np.dtype(np.int64) if wide else found, self.loop  # no element can equal such a number
         return result, self.loop
 
@@ -72,12 +85,6 @@ class Op:
     def keeps_output(self) -> bool:
         """Whether the backward needs what came out."""
         return self.keeps[0]
-
-
-def range_of(dtype: np.dtype[Any]) -> range:
-    """The integers that a dtype holds."""
-    limits = np.iinfo(dtype)
-    return range(int(limits.min), int(limits.max) + 1)
 
 
 OPS: dict[str, Op] = {}

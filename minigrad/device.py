@@ -1,6 +1,6 @@
 """Where arrays live, and how they get there. CUDA is looked for when somebody asks for it, never before.
 
-Imports `errors`, and `gpu` when asked about it. NumPy arrays live on the CPU; whatever else a Tensor holds says
+Imports the ground floor, and `gpu` when asked about it. NumPy arrays live on the CPU; whatever else a Tensor holds says
 where it lives (`device`), runs ops itself (`run_op`) and comes back (`numpy`). Another device is a module, named in
 `MODULES` and imported when asked for, with `put`, `empty`, `zeros`, `fetch`, `square_sums`, `row_norms` and `adam`.
 """
@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from minigrad.arguments import short
 from minigrad.errors import DeviceError, did_you_mean
 
 MODULES = {"cuda": "minigrad.kernels.cuda_ops"}
@@ -23,11 +24,10 @@ def check_device(name: str | None) -> str:
     Raises:
         DeviceError: if minigrad does not know it.
     """
-    if name is None or name in DEVICES:
+    if name is None or (isinstance(name, str) and name in DEVICES):
         return name or "cpu"
-    raise DeviceError(
-        f"minigrad cannot compute on device {name!r}; it has: {', '.join(DEVICES)}.{did_you_mean(str(name), DEVICES)}"
-    )
+    hint = did_you_mean(str(name), DEVICES)
+    raise DeviceError(f"minigrad cannot compute on device {short(name)}; it has: {', '.join(DEVICES)}.{hint}")
 
 
 def home(data: Any) -> str:

@@ -9,7 +9,8 @@ import numpy as np
 from numpy import ndarray
 
 from minigrad import device as devices
-from minigrad.arraytype import SCALARS, ArrayType, check_dtype, show
+from minigrad.arguments import flag, said, short
+from minigrad.arraytype import SCALARS, ArrayType, check_dtype, converted, holds, show
 from minigrad.core import Interpreter, Op, make_default
 from minigrad.errors import DeviceError, DtypeError, GradientError, MinigradError, MutationError, ShapeError
 from minigrad.mode import mode, recording
@@ -18,6 +19,7 @@ from minigrad.tree import flatten
 from minigrad.values import Plain, Tensor
 
 Array = np.ndarray[Any, Any]
+INT64, UINT64 = np.dtype(np.int64), np.dtype(np.uint64)
 
 
 class OpNode(Node):
@@ -100,12 +102,12 @@ class Eager(Interpreter):
             else:
                 with np.errstate(all="ignore"):
                     raw = op.forward(*arrays, **metadata)
-        except (ValueError, TypeError, IndexError, OverflowError) as error:
+        except (ValueError, TypeError, IndexError, OverflowError, MemoryError) as error:
             if isinstance(error, MinigradError):
                 raise
             op.type_rule(*values, **metadata)  # says more than NumPy, if the types are at fault
             kind = DtypeError if isinstance(error, (TypeError, OverflowError)) else ShapeError
-            raise kind(f"{op.name} of {', '.join(show(x) for x in values)}: {error}.") from None
+            raise kind(f"{op.name} of {', '.join(show(x) for x in values)}: {said(error)}.") from None
         outs = (
             tuple([_wrap(r, arrays, first, made) for r in raw]) if op.multiple else (_wrap(raw, arrays, first, made),)
         )
@@ -159,7 +161,9 @@ def _run_away(op: Op, values: list[Any], arrays: list[Any], metadata: dict[str, 
 def _wrap(raw: Any, arrays: list[Any], first: Tensor, kind: type[Tensor]) -> Tensor:
     """A result as a Tensor; one that may share memory with an input shares its version too."""
     if type(raw) is ndarray:
-        shares = (raw.base is not None and type(first._data) is np.ndarray) or any([raw is array for array in arrays])
+        shares = raw.base is not None and type(first._data) is ndarray
+        for array in arrays:  # any() takes twice as long
+            shares = shares or raw is array
     elif isinstance(raw, np.generic):
         return kind(np.asarray(raw))
     else:
@@ -175,29 +179,37 @@ def tensor(data: Any, *, dtype: Any = None, requires_grad: bool = False, device:
 
     Args:
         data: Python floats become float32, Python integers int64; arrays keep their dtype.
-        dtype: another dtype to convert to.
+        dtype: another dtype to convert to; fractions are cut off.
         requires_grad: whether `backward` adds up a gradient here.
         device: "cpu" or "cuda"; `None` is the device of a given Tensor, else the CPU.
 
     Raises:
         DeviceError: if the device is not there.
-        DtypeError: for float16, complex numbers, text, or `requires_grad` on anything but floats.
-        ShapeError: for rows of different lengths.
+        DtypeError: for float16, complex numbers, text, integers that `dtype` cannot hold, or `requires_grad` on
+            anything but floats.
+        ShapeError: for rows of different lengths, or more elements than memory holds.
     """
     device = data.device if device is None and isinstance(data, Tensor) else devices.check_device(device)
     if isinstance(data, (Tensor, np.ndarray, np.generic)):
         array = data.numpy() if isinstance(data, Tensor) else data
-        found = check_dtype(array.dtype if dtype is None else dtype)
-        array = np.array(array, dtype=found, order="C")
+        found = array.dtype
     else:
-        array = _from_python(data, dtype)
-    made = Tensor(devices.put(array, device))
-    if requires_grad:
+        array, found = _from_python(data)
+    if dtype is None or found.kind not in "biuf":
+        dtype = check_dtype(found)
+    elif found != (dtype := check_dtype(dtype)):
+        array = converted("mg.tensor", np.asarray(array), dtype)
+    try:
+        made = Tensor(devices.put(np.array(array, dtype=dtype, order="C"), device))
+    except MemoryError:
+        raise ShapeError(f"mg.tensor: {short(data)} does not fit into memory.") from None
+    if flag("mg.tensor", "requires_grad", requires_grad):
         made.requires_grad = True
     return made
 
 
-def _from_python(data: Any, dtype: Any) -> Array:
+def _from_python(data: Any) -> tuple[Any, np.dtype[Any]]:
+    """Numbers, or a nest of them, as an array; and the dtype to give it, if nobody asks for another."""
     leaves, _ = flatten(data)
     if any(isinstance(x, Tensor) and x.requires_grad for x in leaves):
         raise GradientError("mg.tensor([...]) of tensors that require a gradient would lose it. Use mg.stack.")
@@ -205,9 +217,17 @@ def _from_python(data: Any, dtype: Any) -> Array:
         array = np.array(data if not leaves else _plain(data))
     except ValueError:
         raise ShapeError("mg.tensor: the rows of a nested list must all have the same length.") from None
-    if dtype is None and array.dtype == np.float64 and not any(isinstance(x, (np.ndarray, np.generic)) for x in leaves):
-        dtype = np.float32
-    return array.astype(check_dtype(array.dtype if dtype is None else dtype))
+    except (TypeError, OverflowError, RuntimeError, MemoryError) as error:
+        raise DtypeError(f"mg.tensor of {short(data)}: {said(error)}. Give it numbers, or an array of them.") from None
+    if array.dtype.kind in "fO" and (wide := [x for x in leaves if type(x) is int and not holds(INT64, x)]):
+        if not all(type(x) is int and holds(UINT64, x) for x in leaves):
+            raise DtypeError(f"mg.tensor: int64 does not hold {short(wide[0])}. Use floats.")
+        array = np.array(data, UINT64)
+    if array.dtype.kind == "O":
+        odd = next((x for x in leaves if type(x) not in SCALARS), data)
+        raise DtypeError(f"mg.tensor takes numbers (bool, integers, float32, float64) and arrays, not {short(odd)}.")
+    is_python = array.dtype == np.float64 and all(type(x) in SCALARS for x in leaves)
+    return array, np.dtype(np.float32) if is_python else array.dtype
 
 
 def _plain(data: Any) -> Any:

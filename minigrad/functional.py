@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from minigrad.arguments import short, whole
 from minigrad.arraytype import ArrayType, show
 from minigrad.device import put
 from minigrad.eager import tensor
-from minigrad.errors import DtypeError, GradientError
+from minigrad.errors import DtypeError, GradientError, UsageError
 from minigrad.mode import recording
 from minigrad.tape import Edge, Entry, sources, walk_back
 from minigrad.tree import flatten, unflatten
@@ -29,10 +30,16 @@ def value_and_grad(f: Callable[..., Any], argnums: int | Sequence[int] = 0) -> C
     Raises:
         GradientError: if `f` does not return a Tensor of one element.
         DtypeError: if an argument to differentiate is not of floats.
+        UsageError: if `argnums` names no argument.
     """
-    numbers = (argnums,) if isinstance(argnums, int) else tuple(argnums)
+    if not callable(f):
+        raise UsageError(f"mg.grad takes a function, not {short(f)}. For a value there is .backward().")
+    is_one = not isinstance(argnums, (tuple, list))
+    numbers = [whole("mg.grad", "argnums", n) for n in ([argnums] if is_one else argnums)]  # type: ignore[union-attr]
 
     def value_and_gradient(*args: Any, **kwargs: Any) -> tuple[Any, Any]:
+        if wrong := [n for n in numbers if not -len(args) <= n < len(args)]:
+            raise UsageError(f"mg.grad: argnums names argument {wrong[0]}, and {len(args)} were given by position.")
         args_in, inner, structures = list(args), [], []
         for n in numbers:
             leaves, structure = flatten(args[n])
@@ -48,7 +55,7 @@ def value_and_grad(f: Callable[..., Any], argnums: int | Sequence[int] = 0) -> C
         value, found = _gradients(value, [x for fresh in inner for x in fresh])
         gradients = iter(found)
         nests = [unflatten(s, [next(gradients) for _ in fresh]) for s, fresh in zip(structures, inner, strict=True)]
-        return value, nests[0] if isinstance(argnums, int) else tuple(nests)
+        return value, nests[0] if is_one else tuple(nests)
 
     return value_and_gradient
 

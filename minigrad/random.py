@@ -1,19 +1,21 @@
 """The one source of random numbers for weights and masks. `mg.seed(n)` sets it.
 
-Imports nothing of minigrad. The bits are NumPy's PCG64; a task draws its data from a generator of its own.
+Imports the ground floor. The bits are NumPy's PCG64; a task draws its data from a generator of its own.
 """
 
 from typing import Any
 
 import numpy as np
 
+from minigrad.arguments import whole
+
 _generator = np.random.default_rng()
 
 
 def seed(n: int) -> None:
-    """Start every random draw of minigrad from `n`."""
+    """Start every random draw of minigrad from `n`, an integer from 0 on."""
     global _generator
-    _generator = np.random.default_rng(n)
+    _generator = np.random.default_rng(whole("seed", "n", n, 0))
 
 
 def generator() -> np.random.Generator:

@@ -6,17 +6,19 @@ Imports the floors below, `mode` and `tape`. (Not called `tensor.py`: `mg.tensor
 from collections.abc import Iterator
 from contextlib import contextmanager
 from html import escape
+from math import ceil, floor, trunc
 from typing import Any, Self
 
 import numpy as np
 
 from minigrad import device as devices
-from minigrad import svg
-from minigrad.arraytype import ArrayType, is_floating, show
-from minigrad.core import OPS
-from minigrad.errors import DeviceError, DtypeError, GradientError, MutationError, ShapeError
+from minigrad import numpy_calls, svg
+from minigrad.arguments import flag, said, short
+from minigrad.arraytype import ArrayType, converted, is_floating, show
+from minigrad.core import OPS, as_value
+from minigrad.errors import DeviceError, DtypeError, GradientError, MinigradError, MutationError, ShapeError
 from minigrad.mode import mode, no_grad, quiet
-from minigrad.ops.linalg import matmul
+from minigrad.numpy_calls import FUNCTIONS, INSTEAD, UFUNCS, WRITES
 from minigrad.ops.operators import Operators
 from minigrad.tape import Edge, Leaf, walk_back
 from minigrad.tree import tree_map
@@ -30,8 +32,12 @@ class Tensor(Operators):
 
     __slots__ = ("__weakref__", "_data", "edge", "name", "version")
 
-    def __init__(self, data: Array, edge: Edge | None = None, version: list[int] | None = None) -> None:
+    def __init__(self, data: Any, edge: Edge | None = None, version: list[int] | None = None) -> None:
         """Wrap an array without a copy; users call `mg.tensor`."""
+        if not isinstance(data, np.ndarray) and not hasattr(data, "run_op"):
+            if not isinstance(data, np.generic):
+                raise DtypeError(f"mg.Tensor wraps an array, not {short(data)}. Use mg.tensor for numbers.")
+            data = np.asarray(data)  # NumPy makes a scalar of an array of no dimensions
         self._data = data
         self.edge = edge
         self.version = [0] if version is None else version  # shared by all views of the same memory
@@ -78,9 +84,13 @@ class Tensor(Operators):
     @grad.setter
     def grad(self, value: "Tensor | None") -> None:
         if self.edge is None or not isinstance(self.edge[0], Leaf):
-            raise GradientError("only a leaf made with requires_grad=True holds a gradient.")
+            if value is None:
+                return
+            raise GradientError(f"only a leaf made with requires_grad=True holds a gradient; {show(self)} is none.")
+        if value is not None and not isinstance(value, Tensor):
+            raise GradientError(f"a gradient is a Tensor or None, not {short(value)}. Use mg.tensor.")
         if value is not None and (value.shape, value.dtype) != (self.shape, self.dtype):
-            raise ShapeError(f"the gradient of {show(self)} cannot be {show(value)}.")
+            raise ShapeError(f"the gradient of {show(self)} cannot be {show(value)}. Use .reshape, or .astype.")
         if value is not None and value.device != self.device:
             raise DeviceError(f"the gradient of a value on {self.device} cannot be on {value.device}.")
         self.edge[0].grad = value
@@ -96,10 +106,17 @@ class Tensor(Operators):
         return view
 
     def item(self) -> Any:
-        """The only element, as a Python number."""
+        """The only element, as a Python number; so `float(t)`, `round(t, 3)` and `f"{t:.3f}"`."""
         if self.size != 1:
-            raise ShapeError(f"item() takes one element, {show(self)} has {self.size}.")
+            raise ShapeError(
+                f"item(), a Python number and a format like .3f take one element, and {show(self)} has {self.size}. "
+                "Use t.tolist(), or np.round(t.numpy(), 3)."
+            )
         return self._data.item()
+
+    def tolist(self) -> Any:
+        """The values as a nest of lists of Python numbers."""
+        return self.numpy().tolist()
 
     def detach(self) -> "Tensor":
         """The same values, cut off the tape."""
@@ -111,7 +128,7 @@ class Tensor(Operators):
         Raises:
             DeviceError: if the device is not there.
         """
-        devices.check_device(device)
+        device = devices.check_device(device)
         if type(self) is Plain and self.edge is None:
             return Tensor(devices.put(self._data, device), self.edge, self.version)  # type: ignore[return-value]
         return self if device == self.device else OPS["to"](self, device=device, source=self.device)
@@ -121,30 +138,27 @@ class Tensor(Operators):
         return np.array(self.numpy(), dtype=dtype, copy=copy)
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
-        name = {"true_divide": "divide", "power": "pow", "absolute": "abs"}.get(ufunc.__name__, ufunc.__name__)
-        if name == "matmul" and method == "__call__" and not kwargs:
-            return matmul(*inputs)
-        if method == "__call__" and not kwargs and name in OPS:
-            return OPS[name](*inputs)
-        call = ufunc.__name__ if method == "__call__" else f"{ufunc.__name__}.{method}"
+        if method == "__call__" and not kwargs and ufunc in UFUNCS:
+            return UFUNCS[ufunc](*inputs)
+        call = f"np.{ufunc.__name__}" + ("" if method == "__call__" else f".{method}")
+        if method == "at" or any(isinstance(x, Tensor) for x in kwargs.get("out", ())):
+            raise self._written_by(call)
         for x in inputs:
             if isinstance(x, Tensor):
-                x._lose_no_gradient(f"np.{call}")
+                x._lose_no_gradient(call, INSTEAD.get(ufunc))
         return getattr(ufunc, method)(*(np.asarray(x) for x in inputs), **kwargs)
 
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
-        import minigrad
-
-        ours = getattr(
-            minigrad, {"concatenate": "concat", "transpose": "permute_dims"}.get(name := function.__name__, name), None
-        )
-        if callable(ours):
-            return ours(*args, **kwargs)
+        if function in FUNCTIONS:
+            return numpy_calls.call(function, args, kwargs)
+        name = f"{function.__module__}.{function.__name__}".replace("numpy", "np", 1)
+        if function in WRITES and isinstance(next(iter([*args, *kwargs.values()])), Tensor):
+            raise self._written_by(name)
 
         def out(x: Any) -> Any:
             if not isinstance(x, Tensor):
                 return x
-            x._lose_no_gradient(f"np.{name}")
+            x._lose_no_gradient(name, INSTEAD.get(function))
             return x.numpy()
 
         return function(*tree_map(out, args), **tree_map(out, kwargs))
@@ -159,11 +173,13 @@ class Tensor(Operators):
     def __dlpack_device__(self) -> tuple[int, int]:
         return (1 if self.device == "cpu" else 2), 0  # DLPack's numbers for the CPU and for CUDA
 
-    def _lose_no_gradient(self, what: str) -> None:
+    def _written_by(self, call: str) -> MutationError:
+        return MutationError(f"{call} would write into {show(self)}. Use t[key] = value, which a gradient can follow.")
+
+    def _lose_no_gradient(self, what: str, instead: str | None = None) -> None:
         if self.requires_grad and mode.recording:
-            raise GradientError(
-                f"{what} would lose its gradient ({show(self)}). Use t.detach(), or t.numpy(), to say so."
-            )
+            hint = f"Use {instead}; or t.detach()" if instead else "Use t.detach()"
+            raise GradientError(f"{what} would lose its gradient ({show(self)}). {hint}, or t.numpy(), to say so.")
 
     def __bool__(self) -> bool:
         if self.size != 1:
@@ -179,8 +195,31 @@ class Tensor(Operators):
     def __float__(self) -> float:
         return float(self.item())
 
+    def __complex__(self) -> complex:
+        return complex(self.item())
+
     def __index__(self) -> int:
-        return self.numpy().__index__()
+        if self.size != 1 or self.dtype.kind not in "iu":
+            raise TypeError(f"an index, a size or a count is one integer, not {show(self)}. Use int(t).")
+        return int(self.item())
+
+    def __round__(self, ndigits: int | None = None) -> Any:
+        return round(self.item(), ndigits)
+
+    def __trunc__(self) -> int:
+        return trunc(self.item())
+
+    def __floor__(self) -> int:
+        return floor(self.item())
+
+    def __ceil__(self) -> int:
+        return ceil(self.item())
+
+    def __format__(self, spec: str) -> str:
+        return format(self.item(), spec) if spec else str(self)
+
+    def __contains__(self, value: Any) -> bool:
+        return bool(OPS["equal"](self, value).numpy().any())
 
     def __repr__(self) -> str:
         text = np.array2string(self.numpy(), separator=", ", prefix="tensor(")
@@ -218,11 +257,18 @@ class Tensor(Operators):
             value._lose_no_gradient("writing this tensor into another one")
         if not getattr(self._data, "shadow", self._data).flags.writeable:
             raise MutationError(f"{show(self)} repeats elements (broadcast_to) and cannot be written. Copy it first.")
-        with self.writing() as data:
-            try:
-                data[plain] = devices.put(value._data, self.device) if isinstance(value, Tensor) else value
-            except (ValueError, IndexError, TypeError, OverflowError) as error:
-                raise ShapeError(f"writing into {show(self)}: {error}.") from None
+        try:
+            array = value._data if isinstance(value, Tensor) else np.asarray(value)
+            if array.dtype.kind not in "biuf":
+                raise DtypeError(f"writing into {show(self)}: {short(value)} is not made of numbers.")
+            if array.dtype != self.dtype:
+                array = converted(f"writing into {show(self)}", devices.put(array, "cpu"), self.dtype)
+            with self.writing() as data:
+                data[plain] = devices.put(array, self.device)
+        except (ValueError, IndexError, TypeError, OverflowError) as error:
+            if isinstance(error, MinigradError):
+                raise
+            raise ShapeError(f"writing into {show(self)}: {said(error)}.") from None
 
     @contextmanager
     def writing(self) -> Iterator[Array]:
@@ -230,11 +276,12 @@ class Tensor(Operators):
         self.version[0] += 1
         yield self._data
 
-    def backward(self, g: Any = None) -> None:
+    def backward(self, g: Any = None, *, retain_graph: bool = False) -> None:
         """Add the gradient of this value to `.grad` of every leaf it was made from.
 
         Args:
             g: cotangent of the same shape; may be left out for a single element.
+            retain_graph: keep what the backward needed, so that it can be called again.
 
         Raises:
             GradientError: without a graph, with a used one, or for several elements without `g`.
@@ -249,15 +296,14 @@ class Tensor(Operators):
             raise GradientError(
                 f"backward() from {show(self)} needs a cotangent of that shape: y.backward(g), or y.sum().backward()."
             )
-        if isinstance(g, Tensor):
-            cotangent = g._data.astype(self.dtype)
-        else:
-            cotangent = np.ones(self.shape, self.dtype) if g is None else np.array(g, dtype=self.dtype)
+        cotangent = np.ones(self.shape, self.dtype) if g is None else as_value(g)._data.astype(self.dtype)
         if cotangent.shape != self.shape:
             raise ShapeError(f"backward(g): g has shape {list(cotangent.shape)}, the value {list(self.shape)}.")
         cotangent = devices.put(cotangent, self.device)
         with no_grad(), quiet():
-            for (leaf, _), found in walk_back([(self.edge, Tensor(cotangent))], keep=False).items():
+            for (leaf, _), found in walk_back(
+                [(self.edge, Tensor(cotangent))], keep=flag("backward", "retain_graph", retain_graph)
+            ).items():
                 assert isinstance(leaf, Leaf)
                 if leaf.is_gone:
                     raise MutationError(

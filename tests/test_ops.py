@@ -5,7 +5,7 @@ import pytest
 
 import minigrad as mg
 from minigrad import check, core
-from minigrad.errors import GradientError
+from minigrad.errors import DtypeError, GradientError
 from minigrad.ops import elementwise
 
 mg.tensor(0.0)  # fills the table
@@ -251,16 +251,18 @@ def test_the_loop_expression_says_what_the_forward_says(name: str, dtype: str) -
     op, bits = core.OPS[name], 8 * int(dtype[1])
     words = {key: value.py_func for key, value in vars(vector_math).items() if hasattr(value, "py_func")}
     words |= {"tanh32": vector_math.tanh32, "np": np, "float32": np.float32, "float64": np.float64, "bool": bool}
-    expression = op.loop.format("x0", "x1", "x2", t=f"float{bits}", f=bits)
+    words |= {"int64": np.int64}
     for inputs, metadata in samples(name):
         if name == "cast":
             metadata = {"dtype": np.dtype(dtype)}
-        arrays = [np.asarray(x) if np.asarray(x).dtype == bool else np.asarray(x, dtype) for x in inputs]
-        wanted = op.forward(*arrays, **metadata)
+        arrays = [np.asarray(x) if np.asarray(x).dtype.kind != "f" else np.asarray(x, dtype) for x in inputs]
+        wanted = np.asarray(op.forward(*arrays, **metadata))
+        t, f = (wanted.dtype.name, 64) if wanted.dtype.kind == "i" else (f"float{bits}", bits)
+        expression = op.loop.format("x0", "x1", "x2", t=t, f=f)
         for at in np.ndindex(np.shape(wanted)):
             spread = np.broadcast_arrays(*arrays)
             found = eval(expression, words, {f"x{i}": x[at] for i, x in enumerate(spread)})
-            assert found == pytest.approx(np.asarray(wanted)[at], rel=1e-6 if dtype == "f4" else 1e-12), expression
+            assert found == pytest.approx(wanted[at], rel=1e-6 if dtype == "f4" else 1e-12), expression
 
 
 @pytest.mark.parametrize("name", sorted(name for name, op in core.OPS.items() if op.expand))
@@ -271,3 +273,62 @@ def test_the_expansion_says_what_the_forward_says(name: str) -> None:
         found = op.expand(*map(mg.tensor, inputs), **metadata).numpy()
         assert found.shape == wanted.shape
         np.testing.assert_allclose(found, wanted, rtol=1e-12)
+
+
+BITS = {
+    "bitwise_and": np.bitwise_and, "bitwise_or": np.bitwise_or, "bitwise_xor": np.bitwise_xor,
+    "bitwise_left_shift": np.left_shift, "bitwise_right_shift": np.right_shift,
+}  # fmt: skip
+INTEGERS = [np.dtype(c) for c in "bhilBHIL"]
+
+
+@pytest.mark.parametrize("dtype", INTEGERS, ids=str)
+@pytest.mark.parametrize("name", sorted(BITS))
+def test_operators_on_integers_work_on_their_bits_in_both_roads(name: str, dtype: np.dtype) -> None:
+    rng = np.random.default_rng(4)
+    x = rng.integers(max(np.iinfo(dtype).min, -100), 100, (5, 2, 3)).astype(dtype)
+    y = rng.integers(0, 70 if "shift" in name else 100, (5, 2, 3)).astype(dtype)
+    want = BITS[name](x, y)
+    got = getattr(mg, name)(x, y)
+    assert got.dtype == want.dtype
+    np.testing.assert_array_equal(got.numpy(), want)
+    carries = np.stack([y[0] ^ (t % 2) for t in range(5)]).astype(dtype)
+    twice = BITS[name](BITS[name](x, carries), np.asarray(2, dtype))
+    cell = lambda c, x: (c ^ 1, getattr(mg, name)(getattr(mg, name)(x, c), 2))
+    for compiled in (dtype.name in ("int32", "int64"), False):
+        _, ys = mg.scan(cell, mg.tensor(y[0]), mg.tensor(x), compiled=compiled)
+        assert ys.dtype == dtype
+        np.testing.assert_array_equal(ys.numpy(), twice, err_msg=f"compiled={compiled}")
+
+
+def test_signs_for_bits_are_numpys() -> None:
+    x, mask = np.array([6, -5, 0]), np.array([True, False, True])
+    t, m = mg.tensor(x), mg.tensor(mask)
+    pairs = [
+        (t & 3, x & 3), (3 | t, 3 | x), (t ^ t[::-1], x ^ x[::-1]), (~t, ~x), (t << 2, x << 2), (t >> 1, x >> 1), (2 << abs(t), 2 << abs(x)),
+        (m & mask[::-1], mask & mask[::-1]), (m | True, mask | True), (m ^ True, mask ^ True), (~m, ~mask), (m & t, mask & x),
+        (60 >> abs(t), 60 >> abs(x)),
+    ]  # fmt: skip
+    for i, (got, want) in enumerate(pairs):
+        assert got.dtype == want.dtype, f"pair {i}"
+        np.testing.assert_array_equal(got.numpy(), want, err_msg=f"pair {i}")
+    for bits in (lambda f: f & 1, lambda f: ~f, lambda f: 1 | f, lambda f: f << 1, lambda f: t ^ f):
+        with pytest.raises(DtypeError, match="bits of integers"):
+            bits(mg.ones(3))
+    inverted = mg.scan(lambda c, x: (c, ~x), mg.zeros((1, 1)), m.reshape(3, 1, 1), compiled=True)[1]
+    np.testing.assert_array_equal(inverted.numpy()[:, 0, 0], ~mask)
+
+
+@pytest.mark.parametrize(
+    ("subscripts", "shapes"),
+    [
+        ("ij,ij->i", [(2, 3), (1, 3)]), ("ij,ij->i", [(1, 3), (2, 1)]), ("ij,jk->ik", [(2, 1), (3, 4)]), ("ij,ij", [(1, 1), (2, 3)]),
+        ("...i,...i->...", [(2, 1, 3), (4, 3)]), ("i,i,i->", [(1,), (3,), (1,)]), ("bij,bjk->bik", [(1, 2, 3), (4, 1, 2)]), ("ij,j->ij", [(2, 3), (1,)]),
+    ],
+)  # fmt: skip
+def test_einsum_stretches_axes_of_size_1_as_numpy(subscripts: str, shapes: list) -> None:
+    rng = np.random.default_rng(13)
+    xs = [rng.normal(size=shape) for shape in shapes]
+    got = mg.einsum(subscripts, *map(mg.tensor, xs))
+    np.testing.assert_allclose(got.numpy(), np.einsum(subscripts, *xs))
+    check.check_grads(lambda *ts: mg.einsum(subscripts, *ts), *xs, order=2)

@@ -2,6 +2,7 @@
 
 import copy
 import gc
+import math
 import sys
 import weakref
 
@@ -10,7 +11,7 @@ import pytest
 
 import minigrad as mg
 from minigrad import check
-from minigrad.errors import DtypeError, GradientError, MutationError, ShapeError
+from minigrad.errors import DtypeError, GradientError, MinigradError, MutationError, ShapeError
 
 
 def test_the_contracts_first_example() -> None:
@@ -291,3 +292,195 @@ def test_what_makes_arrays_refuses_a_dtype_as_tensor_does() -> None:
                 make(2, dtype=dtype)
         assert make(2, dtype="int64").dtype == np.int64
         assert make(2).dtype == np.float32
+
+
+# --- as a number, as an array of NumPy ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("value", [2.5, -3.7, 0.0, 7])
+@pytest.mark.parametrize("shape", [(), (1,), (1, 1)])
+def test_a_value_of_one_element_is_a_number(value, shape) -> None:
+    t = mg.tensor(np.full(shape, value))
+    if isinstance(value, float):
+        t.requires_grad = True
+    for use in (
+        float, int, complex, round, math.floor, math.ceil, math.trunc, bool, "{:.4f}".format, "{:>12.3e}".format, "{:+}".format,
+        lambda x: round(x, 1), lambda x: f"{x:8.2f}|", lambda x: math.sqrt(abs(x)), lambda x: "%.3f" % x,  # noqa: UP031
+    ):  # fmt: skip
+        assert use(t) == use(value)
+        assert type(use(t)) is type(use(value))
+    assert f"{t}" == str(t) == repr(t)
+    assert (+t).tolist() == t.tolist() == np.full(shape, value).tolist()
+    assert (+t).requires_grad == t.requires_grad
+
+
+def test_several_elements_are_no_number() -> None:
+    t = mg.tensor([[1.25, 2.5]])
+    for use in (
+        float,
+        int,
+        complex,
+        round,
+        math.floor,
+        math.ceil,
+        math.trunc,
+        lambda x: f"{x:.2f}",
+        lambda x: round(x, 2),
+    ):
+        with pytest.raises(ShapeError, match=r"one element, and float32\[1, 2\] has 2"):
+            use(t)
+    for t in (mg.tensor([1, 2]), mg.tensor(1.0)):
+        with pytest.raises(TypeError, match="one integer"):
+            [5, 6, 7][t]
+    assert [5, 6, 7][mg.tensor(1)] == 6
+    assert 2 in mg.tensor([[1, 2]])
+    assert 3 not in mg.tensor([[1, 2]])
+
+
+def test_divmod_is_the_quotient_and_the_remainder_of_numpy() -> None:
+    x, y = np.array([7.5, -7.5, 3.0]), np.array([2.0, 2.0, -2.0])
+    for got, want in (
+        (divmod(mg.tensor(x), mg.tensor(y)), np.divmod(x, y)), (divmod(mg.tensor(x), 2), np.divmod(x, 2)), (divmod(9.0, mg.tensor(y)), np.divmod(9.0, y)),
+        (divmod(x, mg.tensor(y)), np.divmod(x, y)), (divmod(mg.tensor(7), 2), (3, 1)),
+    ):  # fmt: skip
+        for a, b in zip(got, want, strict=True):
+            np.testing.assert_array_equal(a.numpy(), b)
+
+
+def test_gradients_may_be_taken_away_and_are_tensors() -> None:
+    value, leaf = mg.tensor([1.0]), mg.tensor([1.0], requires_grad=True)
+    computed = leaf * 2
+    for t in (value, leaf, computed):
+        t.grad = None
+        assert t.grad is None
+    for t in (value, computed):
+        with pytest.raises(GradientError, match="leaf"):
+            t.grad = mg.ones(1)
+    for bad in (1.0, np.ones(1), "text"):
+        with pytest.raises(GradientError, match=r"mg\.tensor"):
+            leaf.grad = bad
+
+
+def test_a_retained_graph_may_be_walked_again_and_gradients_add_up() -> None:
+    torch = pytest.importorskip("torch")
+    rng = np.random.default_rng(1)
+    x, w = rng.normal(size=(4, 2, 3)), rng.normal(size=(3, 3))
+
+    def cell(h, x_):
+        h = mg.tanh(x_ @ w_ + h)
+        return h, h
+
+    for compiled in (True, False):
+        w_ = mg.tensor(w, requires_grad=True)
+        loss = mg.scan(cell, mg.zeros((2, 3), dtype=mg.float64), mg.tensor(x), compiled=compiled)[1].sum()
+        w_torch, h = torch.tensor(w, requires_grad=True), torch.zeros(2, 3, dtype=torch.float64)
+        total = 0.0
+        for x_torch in torch.tensor(x):
+            h = torch.tanh(x_torch @ w_torch + h)
+            total = total + h.sum()
+        for retain in (True, True, False):
+            loss.backward(retain_graph=retain)
+            total.backward(retain_graph=retain)
+            np.testing.assert_allclose(w_.grad.numpy(), w_torch.grad.numpy(), rtol=1e-10)
+        with pytest.raises(GradientError, match="used up"):
+            loss.backward()
+
+
+NUMPY_CALLS = [
+    lambda x: np.sum(x), lambda x: np.sum(x, 0), lambda x: np.sum(x, axis=1, keepdims=True), lambda x: np.sum(x, 1, np.float32), lambda x: np.prod(x, axis=0),
+    lambda x: np.mean(x, axis=0), lambda x: np.var(x, ddof=1), lambda x: np.var(x, axis=0, correction=1), lambda x: np.std(x, 1, ddof=1), lambda x: np.max(x, axis=1),
+    lambda x: np.amin(x, 0), lambda x: np.cumsum(x), lambda x: np.cumsum(x, axis=1), lambda x: np.cumulative_sum(x, axis=0, include_initial=True),
+    lambda x: np.transpose(x), lambda x: np.transpose(x, (1, 0)), lambda x: np.transpose(x, axes=[1, 0]), lambda x: np.matrix_transpose(x), lambda x: np.swapaxes(x, 0, -1),
+    lambda x: np.reshape(x, (3, 2)), lambda x: np.reshape(x, -1), lambda x: np.ravel(x), lambda x: np.moveaxis(x, 0, 1), lambda x: np.expand_dims(x, 1),
+    lambda x: np.squeeze(x[:1], 0), lambda x: np.flip(x, 1), lambda x: np.roll(x, 1, axis=1), lambda x: np.concatenate([x, x]), lambda x: np.concatenate((x, x), axis=1),
+    lambda x: np.concat([x, x], axis=None), lambda x: np.stack([x, x], 1), lambda x: np.split(x, 3, axis=1)[1], lambda x: np.unstack(x)[1], lambda x: np.broadcast_to(x, (2, 2, 3)),
+    lambda x: np.tril(x, -1), lambda x: np.triu(x), lambda x: np.repeat(x, 2, axis=0), lambda x: np.take(x, [2, 0], axis=1), lambda x: np.take(x, 3),
+    lambda x: np.take_along_axis(x, np.array([[1], [0]]), axis=1), lambda x: np.where(x > 0, x, 0.0), lambda x: np.clip(x, -0.5, 0.5), lambda x: np.clip(x, a_min=None, a_max=0.1),
+    lambda x: np.tensordot(x, x, 2), lambda x: np.dot(x, x[0]), lambda x: np.dot(x, np.transpose(x)), lambda x: np.dot(x, 2.0), lambda x: np.einsum("ij,kj->ik", x, x, optimize=True),
+    lambda x: np.linalg.matmul(x, np.matrix_transpose(x)), lambda x: np.linalg.vecdot(x, x), lambda x: np.vecdot(x, x), lambda x: np.astype(x, np.float32),
+    lambda x: np.sin(x), lambda x: np.power(x, 2), lambda x: np.true_divide(x, 3), lambda x: np.absolute(x), lambda x: np.ones((4, 2)) @ x, lambda x: np.matmul(x, x[0]), lambda x: np.positive(x),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("i", range(len(NUMPY_CALLS)))
+def test_numpys_functions_of_a_tensor_are_minigrads_and_keep_the_gradient(i: int) -> None:
+    x = np.random.default_rng(2).normal(size=(2, 3))
+    t = mg.tensor(x, requires_grad=True)
+    got, want = NUMPY_CALLS[i](t), NUMPY_CALLS[i](x)
+    assert isinstance(got, mg.Tensor)
+    assert got.requires_grad
+    assert got.dtype == want.dtype
+    np.testing.assert_allclose(got.numpy(), want, rtol=1e-6)
+
+
+def test_numpys_functions_that_have_no_twin_compute_or_say_what_to_call() -> None:
+    t = mg.tensor([[1.0, 2.0], [3.0, 4.0]], requires_grad=True)
+    x = t.numpy()
+    for function, instead in {
+        np.trace: 'mg.einsum("ii", t)', np.cosh: "mg.exp", np.real: "t itself", np.linalg.norm: "mg.square", np.outer: "mg.einsum", np.median: "t.detach",
+        np.diagonal: "mg.einsum", np.log10: "mg.log", np.linalg.det: "t.detach", np.ptp: "mg.max", np.diff: "t[1:]",
+    }.items():  # fmt: skip
+        args = (t, t) if function is np.outer else (t,)
+        with pytest.raises(GradientError, match="would lose its gradient") as caught:
+            function(*args)
+        assert instead in str(caught.value)
+        np.testing.assert_allclose(function(*(a.detach() for a in args)), function(*(x for _ in args)))
+    assert np.shape(t) == (2, 2)
+    assert (np.ndim(t), np.size(t)) == (2, 4)
+    np.testing.assert_array_equal(np.where(t > 2)[0], [1, 1])
+
+
+def test_what_numpys_functions_could_not_keep_is_refused(tmp_path) -> None:
+    t = mg.tensor([[1.0, 2.0], [3.0, 4.0]], requires_grad=True)
+    target = mg.zeros((2, 2))
+    with pytest.raises(GradientError, match=r"np\.save.*t\.numpy\(\)"):
+        np.save(tmp_path / "t.npy", t)
+    np.save(tmp_path / "t.npy", t.detach())
+    np.testing.assert_array_equal(np.load(tmp_path / "t.npy"), t.numpy())
+    for call in (
+        lambda: np.sum(t, initial=1.0), lambda: np.sum(t, where=t.numpy() > 1), lambda: np.mean(t, dtype=np.float64), lambda: np.reshape(t, 4, order="F"),
+        lambda: np.take(t, [5], mode="clip"), lambda: np.concatenate([t, t], dtype=np.float64), lambda: np.linspace(0, t[0, 0], 3), lambda: np.sum(t, out=np.zeros(())),
+    ):  # fmt: skip
+        with pytest.raises(MinigradError):
+            call()
+    for write in (
+        lambda: np.add(t, 1, out=target),
+        lambda: np.add(np.ones((2, 2)), 1, out=target),
+        lambda: np.add.at(target, 0, 1),
+        lambda: np.copyto(target, 1.0),
+        lambda: np.fill_diagonal(target, 1),
+    ):
+        with pytest.raises(MutationError, match="would write"):
+            write()
+    assert not target.numpy().any()
+    with pytest.raises(DtypeError, match=r"linspace: stop must be a number, not an array float32\[\]\. Use \.item"):
+        mg.linspace(0, t[0, 0], 3)
+
+
+def test_writing_takes_numbers_that_fit() -> None:
+    t = mg.tensor(np.zeros(3))
+    t[0] = 0.1
+    t[1:] = [1, True]
+    assert t.tolist() == [0.1, 1, 1]
+    for bad in (1j, "3", None, np.array(["a"]), np.datetime64(1, "s"), object()):
+        with pytest.raises(DtypeError, match="not made of numbers"):
+            t[0] = bad
+    for key, value in ((5, 1), (0, [1, 2]), ("a", 1), (slice(None), [[1], [1, 2]])):
+        with pytest.raises(ShapeError, match="writing into float64"):
+            t[key] = value
+
+
+def test_a_gradient_of_no_dimensions_is_an_array_after_clipping_too() -> None:
+    w = mg.tensor(3.0, requires_grad=True)
+    (w * w).backward()
+    mg.optim.clip_grad_norm([w], 1.0)
+    assert w.grad is not None
+    np.testing.assert_allclose(w.grad.numpy(), 1.0, rtol=1e-6)
+    assert mg.Tensor(np.float64(2.0)).numpy().shape == ()
+
+
+def test_a_tuple_beside_a_tensor_is_an_array_not_repeated() -> None:
+    for t in (mg.tensor(2), mg.tensor([2, 3])):
+        assert (t * (5, 7)).tolist() == (t.numpy() * np.array((5, 7))).tolist()
+        assert ((5, 7) * t).tolist() == (t.numpy() * np.array((5, 7))).tolist()
+        assert (t + (5, 7)).tolist() == (t.numpy() + np.array((5, 7))).tolist()

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.arraytype import ArrayType, broadcast_shapes, check_dtype, promote
+from minigrad.arguments import number
+from minigrad.arraytype import SCALARS, ArrayType, broadcast_shapes, check_dtype, promote
 from minigrad.core import Op, as_value, declare
 from minigrad.device import put
 from minigrad.errors import DtypeError
@@ -30,41 +31,84 @@ def elementwise(
     loop: str,
     sample: list[Range],
     result: str = "same",
+    booleans: str = "int8",
     loops_over: str = "biuf",
 ) -> Op:
-    """Declare an op on elements; `result` is "same" (as the inputs), "float" (integers become floats) or "bool"."""
+    """Declare an op on elements.
+
+    result:   "same" (as the inputs), "float" (of booleans and integers float64), "bool", or "integer" (as the inputs,
+              which must not be floats).
+    booleans: of an op whose result is "same": the dtype of its result for booleans; "" refuses them, as NumPy does.
+    """
 
     def type_rule(*inputs: Any, **_metadata: Any) -> ArrayType:
         shape = broadcast_shapes(name, *inputs)
         if result == "bool":
             return ArrayType(shape, np.dtype(bool))
-        kinds = inputs[1:] if name == "where" else inputs
-        dtype = promote(*kinds)
-        return ArrayType(shape, np.result_type(dtype, np.float64) if result == "float" and dtype.kind != "f" else dtype)
+        dtype = promote(*(inputs[1:] if name == "where" else inputs))
+        if result == "integer" and dtype.kind == "f":
+            raise DtypeError(
+                f"{name} works on the bits of integers and on booleans, not on {dtype}. Use mg.logical_and and its kin."
+            )
+        if result == "float":
+            return ArrayType(shape, dtype if dtype.kind == "f" else np.dtype(np.float64))
+        if dtype.kind == "b" and not booleans:
+            raise DtypeError(f"{name} takes numbers, not booleans. Use mg.logical_not, or .astype(mg.int64) first.")
+        return ArrayType(shape, np.dtype(booleans) if dtype.kind == "b" else dtype)
 
     def samples(rng: np.random.Generator) -> list[tuple[tuple[Any, ...], dict[str, Any]]]:
         drawn: list[tuple[tuple[Any, ...], dict[str, Any]]] = []
         for shapes in SHAPES[len(sample)]:
-            arrays: list[Any] = [np.asarray(rng.uniform(*span, size=s)) for span, s in zip(sample, shapes, strict=True)]
+            draw: Any = rng.integers if result == "integer" else rng.uniform
+            arrays: list[Any] = [np.asarray(draw(*span, size=s)) for span, s in zip(sample, shapes, strict=True)]
             if name == "where":
                 arrays[0] = arrays[0] > 0
             drawn.append((tuple(arrays), {}))
         return drawn
 
+    if result == "float" and forward is not np.true_divide:  # which makes float64 of integers itself
+        forward = _on_floats(forward, len(sample))
     return declare(
-        name, forward=forward, type_rule=type_rule, vjp=vjp, samples=samples, broadcasts=True, loop=loop,
+        name,
+        forward=forward,
+        type_rule=type_rule,
+        vjp=vjp,
+        samples=samples,
+        broadcasts=True,
+        arity=len(sample),
+        loop=loop,
         loops_over=loops_over,
-    )  # fmt: skip
+    )
+
+
+def _on_floats(forward: Callable[..., Any], arity: int) -> Callable[..., Any]:
+    """The forward with integers made float64 first, of which NumPy would make a float16 if they are small."""
+    if arity == 1:
+        return lambda x: forward(x if x.dtype.kind == "f" else x.astype(np.float64))
+
+    def on_floats(*xs: Any) -> Any:
+        if promote(*xs).kind == "f":
+            return forward(*xs)
+        return forward(*(x if type(x) in SCALARS else x.astype(np.float64) for x in xs))
+
+    return on_floats
 
 
 # --- arithmetic ---------------------------------------------------------------------------------------------------
 
-add = elementwise("add", np.add, lambda g, _out, _x, _y: (g, g), loop="{0} + {1}", sample=[(-3, 3), (-3, 3)])
+add = elementwise(
+    "add", np.add, lambda g, _out, _x, _y: (g, g), loop="{0} + {1}", sample=[(-3, 3), (-3, 3)], booleans="bool"
+)
 subtract = elementwise(
-    "subtract", np.subtract, lambda g, _out, _x, _y: (g, -g), loop="{0} - {1}", sample=[(-3, 3), (-3, 3)]
+    "subtract", np.subtract, lambda g, _out, _x, _y: (g, -g), loop="{0} - {1}", sample=[(-3, 3), (-3, 3)], booleans=""
 )
 multiply = elementwise(
-    "multiply", np.multiply, lambda g, _out, x, y: (g * y, g * x), loop="{0} * {1}", sample=[(-3, 3), (-3, 3)]
+    "multiply",
+    np.multiply,
+    lambda g, _out, x, y: (g * y, g * x),
+    loop="{0} * {1}",
+    sample=[(-3, 3), (-3, 3)],
+    booleans="bool",
 )
 divide = elementwise(
     "divide",
@@ -74,7 +118,7 @@ divide = elementwise(
     sample=[(-3, 3), (0.5, 2)],
     result="float",
 )
-negative = elementwise("negative", np.negative, lambda g, _out, _x: (-g,), loop="-{0}", sample=[(-3, 3)])
+negative = elementwise("negative", np.negative, lambda g, _out, _x: (-g,), loop="-{0}", sample=[(-3, 3)], booleans="")
 reciprocal = elementwise(
     "reciprocal",
     lambda x: np.true_divide(1, x),
@@ -106,11 +150,13 @@ floor_divide = elementwise(
     "floor_divide", np.floor_divide, loop="np.floor_divide({0}, {1})", sample=[(0.6, 0.9), (0.35, 0.5)]
 )
 square = elementwise("square", np.square, lambda g, _out, x: (g * 2 * x,), loop="{0} * {0}", sample=[(-3, 3)])
-abs = elementwise("abs", np.abs, lambda g, _out, x: (g * sign(x),), loop="abs({0})", sample=[(0.5, 2)])  # at 0: slope 0
+abs = elementwise(
+    "abs", np.abs, lambda g, _out, x: (g * sign(x),), loop="abs({0})", sample=[(0.5, 2)], booleans="bool"
+)  # at 0: slope 0
 sign: Op = elementwise(
-    "sign", np.sign, loop="np.sign({0})", sample=[(0.5, 2)]
+    "sign", np.sign, loop="np.sign({0})", sample=[(0.5, 2)], booleans=""
 )  # flat wherever it has a slope: carries no gradient
-floor: Op = elementwise("floor", np.floor, loop="np.floor({0})", sample=[(0.1, 0.9)])  # likewise
+floor: Op = elementwise("floor", np.floor, loop="np.floor({0})", sample=[(0.1, 0.9)], booleans="bool")  # likewise
 
 # --- powers, logarithms, circle and hyperbola ---------------------------------------------------------------------
 
@@ -188,6 +234,7 @@ relu = elementwise(
     lambda g, out, _x: (where(greater(out, 0), g, 0.0),),  # at 0: slope 0, as PyTorch
     loop="{t}(0) if {0} < {t}(0) else {0}",
     sample=[(0.5, 3)],
+    booleans="int64",
 )
 
 
@@ -205,17 +252,36 @@ def _minimum_vjp(g: Any, _out: Any, x: Any, y: Any) -> tuple[Any, Any]:
 
 
 maximum = elementwise(
-    "maximum", np.maximum, _maximum_vjp, loop="{1} if {0} < {1} or {1} != {1} else {0}", sample=[(-3, 3), (-3, 3)]
+    "maximum",
+    np.maximum,
+    _maximum_vjp,
+    loop="{1} if {0} < {1} or {1} != {1} else {0}",
+    sample=[(-3, 3), (-3, 3)],
+    booleans="bool",
 )
 minimum = elementwise(
-    "minimum", np.minimum, _minimum_vjp, loop="{1} if {0} > {1} or {1} != {1} else {0}", sample=[(-3, 3), (-3, 3)]
+    "minimum",
+    np.minimum,
+    _minimum_vjp,
+    loop="{1} if {0} > {1} or {1} != {1} else {0}",
+    sample=[(-3, 3), (-3, 3)],
+    booleans="bool",
 )
+
+
+def _where(condition: Any, x: Any, y: Any) -> Any:
+    if type(x) is int or type(y) is int:
+        promote(x, y)  # np.where would wrap an integer that does not fit
+    return np.where(condition, x, y)
+
+
 where: Op = elementwise(
     "where",
-    np.where,
+    _where,
     lambda g, _out, condition, _x, _y: (None, where(condition, g, 0.0), where(condition, 0.0, g)),
     loop="{1} if {0} else {2}",
     sample=[(-1, 1), (-3, 3), (-3, 3)],
+    booleans="bool",
 )
 
 equal: Op = elementwise("equal", np.equal, loop="{0} == {1}", sample=[(-3, 3), (-3, 3)], result="bool")
@@ -251,6 +317,7 @@ identity = declare(
     forward=lambda x: x,
     type_rule=lambda x: x,
     vjp=lambda g, _out, _x: (g,),
+    arity=1,
     loop="{0}",
     samples=lambda rng: [((rng.normal(size=(2, 3)),), {})],
 )
@@ -262,7 +329,7 @@ _to: Op = declare(
     samples=lambda rng: [((rng.normal(size=(2, 3)),), {"device": "cpu", "source": "cpu"})],
 )
 stop_gradient = declare(
-    "stop_gradient", forward=lambda x: x, type_rule=lambda x: x, vjp=None, loop="{0}", samples=identity.samples
+    "stop_gradient", forward=lambda x: x, type_rule=lambda x: x, vjp=None, arity=1, loop="{0}", samples=identity.samples
 )
 
 
@@ -276,25 +343,25 @@ def astype(x: Any, dtype: Any) -> Any:
 
 
 def clip(x: Any, min: Any = None, max: Any = None) -> Any:
-    """`x` held between `min` and `max`; at a bound the gradient passes, outside it is 0."""
+    """`x` held between `min` and `max`; at a bound the gradient passes, outside it is 0. NaN in either gives NaN."""
     x = as_value(x)
     if min is not None:
-        x = where(less(x, min), min, x)
+        x = where(greater_equal(x, min), x, maximum(x, min))
     if max is not None:
-        x = where(greater(x, max), max, x)
+        x = where(less_equal(x, max), x, minimum(x, max))
     return x
 
 
 def leaky_relu(x: Any, negative_slope: float = 0.01) -> Any:
     """`x` where positive, else `negative_slope * x`; at 0 the slope is `negative_slope`."""
     x = as_value(x)
-    return where(greater(x, 0), x, x * negative_slope)
+    return where(greater(x, 0), x, x * number("leaky_relu", "negative_slope", negative_slope))
 
 
 def elu(x: Any, alpha: float = 1.0) -> Any:
     """`x` where positive, else `alpha * (exp(x) - 1)` (Clevert et al. 2016)."""
     x = as_value(x)
-    return where(greater(x, 0), x, alpha * expm1(minimum(x, 0.0)))
+    return where(greater(x, 0), x, number("elu", "alpha", alpha) * expm1(minimum(x, 0.0)))
 
 
 def gelu(x: Any) -> Any:

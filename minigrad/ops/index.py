@@ -3,11 +3,13 @@
 Imports the ground floor, `core`, the kernels, `elementwise` and `shape`. `getitem` and `put` are each other's gradient.
 """
 
+from math import prod
 from typing import Any
 
 import numpy as np
 
-from minigrad.arraytype import ArrayType, Shape, normalize_axis
+from minigrad.arguments import in_memory, normalize_axis, said, short, whole
+from minigrad.arraytype import ArrayType, Shape
 from minigrad.core import Op, Value, as_value, declare
 from minigrad.errors import DtypeError, ShapeError
 from minigrad.kernels import rows
@@ -30,8 +32,8 @@ def _getitem_type(x: Any, *indices: Any, key: Key) -> ArrayType:
         probe = np.broadcast_to(np.empty((), x.dtype), x.shape)
         zeros = tuple(np.zeros(i.shape, i.dtype) for i in indices)
         return ArrayType(probe[_filled(key, zeros)].shape, x.dtype)
-    except IndexError as error:
-        raise ShapeError(f"indexing {x.dtype}{list(x.shape)}: {error}.") from None
+    except (IndexError, TypeError, ValueError, OverflowError) as error:
+        raise ShapeError(f"indexing {x.dtype}{list(x.shape)}: {said(error)}.") from None
 
 
 def _put_forward(g: Any, *indices: Any, key: Key, shape: Shape) -> Any:
@@ -112,24 +114,30 @@ def _beside(part: Any, x: Any, before: list[Any]) -> Any:
     """A part of a key for `x`: a mask must have its sizes; an index from another device goes where `x` is."""
     if isinstance(part, Value) and part.is_known and getattr(x, "device", None) not in (None, part.device):
         part = np.asarray(part)
-    mask = part if isinstance(part, Value) else np.asarray(part)
+    mask = part if isinstance(part, Value) else _numbers(part)
+    if mask.dtype.kind not in "biu":
+        raise DtypeError(f"indices must be integers, booleans, slices, `...` or None, not {short(part)}.")
     axis = sum(k is not None for k in before)
-    if mask.dtype.kind == "b" and Ellipsis not in [k for k in before if k is not ARRAY]:
+    if mask.dtype.kind == "b" and (not mask.shape or Ellipsis not in [k for k in before if k is not ARRAY]):
         sizes = (x.shape if isinstance(x, Value) else np.shape(x))[axis : axis + len(mask.shape)]
         if not mask.shape or tuple(sizes) != tuple(mask.shape):
             raise ShapeError(f"indexing: a mask {list(mask.shape)} does not fit axis {axis} of shape {list(x.shape)}.")
     return part
 
 
+def _numbers(part: Any) -> Any:
+    """A part of a key as an array of NumPy; of an empty list one of integers."""
+    try:
+        return np.asarray(part, dtype=np.intp if isinstance(part, list) and not part else None)
+    except ValueError:
+        raise ShapeError(f"indexing: the rows of {short(part)} must all have the same length.") from None
+
+
 def _index_arrays(part: Any) -> list[Any]:
-    if isinstance(part, (list, np.ndarray)) and np.asarray(part).dtype.kind == "b":
-        return [as_value(found) for found in np.nonzero(part)]
-    value = as_value(np.asarray(part, dtype=np.intp) if isinstance(part, list) and not part else part)
-    if value.dtype.kind in "iu":
-        return [value]
-    if value.dtype.kind == "b":
-        return [as_value(found) for found in np.nonzero(value.numpy())]
-    raise DtypeError(f"indices must be integers, booleans, slices, `...` or None, not {value.dtype}.")
+    value: Any = part if isinstance(part, Value) else _numbers(part)
+    if value.dtype.kind != "b":
+        return [as_value(value)]
+    return [as_value(found) for found in np.nonzero(value if isinstance(value, np.ndarray) else value.numpy())]
 
 
 def _integers(name: str, indices: Any) -> Any:
@@ -161,9 +169,13 @@ def take_along_axis(x: Any, indices: Any, axis: int = -1) -> Any:
 
 def repeat(x: Any, repeats: Any, axis: int | None = None) -> Any:
     """Each element along an axis that many times (`None`: of the flattened array)."""
-    x = as_value(x)
-    n = int(np.prod(x.shape, dtype=np.int64)) if axis is None else x.shape[normalize_axis("repeat", axis, x.ndim)]
-    return take(x, np.repeat(np.arange(n), np.asarray(repeats)), axis)
+    x, counts = as_value(x), _integers("repeat", repeats).numpy()
+    n = prod(x.shape) if axis is None else x.shape[normalize_axis("repeat", axis, x.ndim)]
+    if counts.size not in (1, n) or counts.ndim > 1 or (counts < 0).any():
+        raise ShapeError(f"repeat: takes one number from 0 on, or one for each of {n}, not {short(repeats)}.")
+    with in_memory("repeat"):
+        indices = np.repeat(np.arange(n), counts)
+    return take(x, indices, axis)
 
 
 def one_hot(indices: Any, num_classes: int, dtype: Any = np.float32) -> Any:
@@ -172,6 +184,8 @@ def one_hot(indices: Any, num_classes: int, dtype: Any = np.float32) -> Any:
     Raises:
         ShapeError: if an index is not in 0 .. num_classes - 1.
     """
-    what = f"one_hot of {num_classes} classes"
-    value = within(_integers("one_hot", indices), low=0, high=num_classes - 1, what=what)
-    return astype(equal(expand_dims(value, -1), np.arange(num_classes)), dtype)
+    n = whole("one_hot", "num_classes", num_classes, 0)
+    value = within(_integers("one_hot", indices), low=0, high=n - 1, what=f"one_hot of {n} classes")
+    with in_memory("one_hot"):
+        classes = np.arange(n)
+    return astype(equal(expand_dims(value, -1), classes), dtype)

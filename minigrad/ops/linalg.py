@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.arraytype import ArrayType, broadcast_shapes, normalize_axis, promote
+from minigrad.arguments import normalize_axis, short, whole
+from minigrad.arraytype import ArrayType, broadcast_shapes, promote
 from minigrad.core import Op, as_value, declare
 from minigrad.errors import ShapeError
 from minigrad.ops.elementwise import multiply
@@ -81,7 +82,7 @@ def linear(x: Any, weight: Any, bias: Any = None) -> Any:
     x, weight = as_value(x), as_value(weight)
     if not x.ndim or weight.ndim != 2:
         raise ShapeError(f"linear: needs x [..., D] and a weight [H, D], not {list(x.shape)} and {list(weight.shape)}.")
-    b = () if bias is None else (bias,)
+    b = () if bias is None else (as_value(bias),)
     if x.ndim == 2:
         return _linear(x, weight, *b)
     rows = int(np.prod(x.shape[:-1], dtype=np.int64))
@@ -108,24 +109,31 @@ def matmul(x: Any, y: Any) -> Any:
 
 
 def vecdot(x: Any, y: Any, axis: int = -1) -> Any:
-    """Sum of products along an axis."""
-    return sum_(multiply(as_value(x), as_value(y)), axis=axis)
+    """Sum of products along an axis, in the dtype of the products; other axes broadcast."""
+    axis = whole("vecdot", "axis", axis)
+    x, y = (moveaxis(v, axis, -1) if axis != -1 or not v.ndim else v for v in (as_value(x), as_value(y)))
+    if x.shape[-1] != y.shape[-1]:
+        raise ShapeError(f"vecdot: sizes {x.shape[-1]} and {y.shape[-1]} along axis {axis} must be equal.")
+    return sum_(multiply(x, y), axis=-1, dtype=promote(x, y))
 
 
 def tensordot(x: Any, y: Any, axes: int | tuple[Sequence[int], Sequence[int]] = 2) -> Any:
     """Sum of products over pairs of axes: the last n of `x` with the first n of `y`, or the pairs named."""
     x, y = as_value(x), as_value(y)
-    of_x: list[int]
-    of_y: list[int]
-    if isinstance(axes, int):
-        of_x, of_y = list(range(x.ndim - axes, x.ndim)), list(range(axes))
+    if isinstance(axes, (tuple, list)):
+        if len(axes) != 2:
+            raise ShapeError(f"tensordot: axes must be a number, or the axes of x and those of y, not {short(axes)}.")
+        named: list[Any] = [a if isinstance(a, (tuple, list)) else [a] for a in axes]
     else:
-        of_x, of_y = (list(a) for a in axes)
-        of_x = [normalize_axis("tensordot", a, x.ndim) for a in of_x]
-        of_y = [normalize_axis("tensordot", a, y.ndim) for a in of_y]
-    if [x.shape[a] for a in of_x] != [y.shape[a] for a in of_y]:
+        n = whole("tensordot", "axes", axes, 0)
+        if n > min(x.ndim, y.ndim):
+            raise ShapeError(f"tensordot: {short(n)} axes of shapes {list(x.shape)} and {list(y.shape)}.")
+        named = [list(range(x.ndim - n, x.ndim)), list(range(n))]
+    of_x, of_y = ([normalize_axis("tensordot", a, v.ndim) for a in some] for v, some in zip((x, y), named, strict=True))
+    if [x.shape[a] for a in of_x] != [y.shape[a] for a in of_y] or len({*of_x}) + len({*of_y}) < 2 * len(of_x):
         raise ShapeError(
-            f"tensordot: axes {of_x} of shape {list(x.shape)} against axes {of_y} of {list(y.shape)} differ in size."
+            f"tensordot: axes {of_x} of shape {list(x.shape)} against axes {of_y} of {list(y.shape)}: name "
+            "each once, in pairs of one size."
         )
     free_x = [a for a in range(x.ndim) if a not in of_x]
     free_y = [a for a in range(y.ndim) if a not in of_y]
@@ -190,6 +198,8 @@ _einsum = declare(
 def einsum(subscripts: str, *operands: Any) -> Any:
     """Einstein's summation as `numpy.einsum`: `"bij,bjk->bik"`, `"ii->i"`, `"...i,i"`."""
     xs = [as_value(x) for x in operands]
+    if not isinstance(subscripts, str):
+        raise ShapeError(f'einsum: begins with subscripts as "ij,jk->ik", not with {short(subscripts)}.')
     left, arrow, to = subscripts.replace(" ", "").partition("->")
     terms = left.split(",")
     if len(terms) != len(xs):
@@ -200,9 +210,10 @@ def einsum(subscripts: str, *operands: Any) -> Any:
     for k, (term, x) in enumerate(zip(terms, xs, strict=True)):
         if "..." in term:
             term = term.replace("...", dots[len(dots) - (x.ndim - len(term) + 3) :])
-        if len(term) != x.ndim or (not term.isalpha() and term):
+        if len(term) != x.ndim or not set(term) <= set(ascii_letters):
             raise ShapeError(f"einsum: {terms[k]!r} in {subscripts!r} does not fit shape {list(x.shape)}.")
         xs[k], terms[k] = _diagonal(x, term)
+    xs, terms = _without_ones(xs, terms)
     letters = "".join(terms)
     if not arrow:
         to = "..." * ("..." in left) + "".join(sorted(c for c in set(letters) if c not in dots and left.count(c) == 1))
@@ -210,6 +221,16 @@ def einsum(subscripts: str, *operands: Any) -> Any:
     if len(set(to)) != len(to) or not set(to) <= set(letters):
         raise ShapeError(f"einsum: the result {to!r} in {subscripts!r} must name indices of the operands, each once.")
     return _einsum(*xs, terms=tuple(terms), to=to)
+
+
+def _without_ones(xs: list[Any], terms: list[str]) -> tuple[list[Any], list[str]]:
+    """Operands without their axes of size 1 that broadcast to another size."""
+    wide = {c for term, x in zip(terms, xs, strict=True) for c, n in zip(term, x.shape, strict=True) if n != 1}
+    for k, (term, x) in enumerate(zip(terms, xs, strict=True)):
+        kept = [a for a, c in enumerate(term) if x.shape[a] != 1 or c not in wide]
+        if len(kept) < len(term):
+            xs[k], terms[k] = reshape(x, tuple(x.shape[a] for a in kept)), "".join(term[a] for a in kept)
+    return xs, terms
 
 
 def _diagonal(x: Any, term: str) -> tuple[Any, str]:

@@ -11,8 +11,8 @@ import numpy as np
 from minigrad.arraytype import ArrayType
 from minigrad.core import Op, Value
 from minigrad.errors import ShapeError
+from minigrad.ops import bits, index, linalg, reduce, shape
 from minigrad.ops import elementwise as el
-from minigrad.ops import index, linalg, reduce, shape
 
 
 class Operators(Value):
@@ -114,6 +114,14 @@ class Operators(Value):
     def __rmod__(self, other: Any) -> Self:
         return _binary(el.remainder, other, self, other)
 
+    def __divmod__(self, other: Any) -> tuple[Self, Self]:
+        quotient: Any = self.__floordiv__(other)
+        return quotient if quotient is NotImplemented else (quotient, self % other)
+
+    def __rdivmod__(self, other: Any) -> tuple[Self, Self]:
+        quotient: Any = self.__rfloordiv__(other)
+        return quotient if quotient is NotImplemented else (quotient, other % self)
+
     def __pow__(self, other: Any) -> Self:
         return _binary(el.pow, self, other, other)
 
@@ -121,16 +129,34 @@ class Operators(Value):
         return _binary(el.pow, other, self, other)
 
     def __and__(self, other: Any) -> Self:
-        return _binary(el.logical_and, self, other, other)
+        return _binary(bits.bitwise_and, self, other, other)
 
     def __rand__(self, other: Any) -> Self:
-        return _binary(el.logical_and, other, self, other)
+        return _binary(bits.bitwise_and, other, self, other)
 
     def __or__(self, other: Any) -> Self:
-        return _binary(el.logical_or, self, other, other)
+        return _binary(bits.bitwise_or, self, other, other)
 
     def __ror__(self, other: Any) -> Self:
-        return _binary(el.logical_or, other, self, other)
+        return _binary(bits.bitwise_or, other, self, other)
+
+    def __xor__(self, other: Any) -> Self:
+        return _binary(bits.bitwise_xor, self, other, other)
+
+    def __rxor__(self, other: Any) -> Self:
+        return _binary(bits.bitwise_xor, other, self, other)
+
+    def __lshift__(self, other: Any) -> Self:
+        return _binary(bits.bitwise_left_shift, self, other, other)
+
+    def __rlshift__(self, other: Any) -> Self:
+        return _binary(bits.bitwise_left_shift, other, self, other)
+
+    def __rshift__(self, other: Any) -> Self:
+        return _binary(bits.bitwise_right_shift, self, other, other)
+
+    def __rrshift__(self, other: Any) -> Self:
+        return _binary(bits.bitwise_right_shift, other, self, other)
 
     def __eq__(self, other: Any) -> Self:  # type: ignore[override]
         return _binary(el.equal, self, other, other)
@@ -150,6 +176,9 @@ class Operators(Value):
     def __ge__(self, other: Any) -> Self:
         return _binary(el.greater_equal, self, other, other)
 
+    def __pos__(self) -> Self:
+        return el.identity(self)
+
     def __neg__(self) -> Self:
         return el.negative(self)
 
@@ -157,7 +186,7 @@ class Operators(Value):
         return el.abs(self)
 
     def __invert__(self) -> Self:
-        return el.logical_not(self)
+        return bits.bitwise_invert(self)
 
     def __matmul__(self, other: Any) -> Self:
         return linalg.matmul(self, other)
@@ -168,4 +197,4 @@ class Operators(Value):
 
 def _binary(op: Op, x: Any, y: Any, other: Any) -> Any:
     """The op, or Python's sign that somebody else may know what to do with `other`."""
-    return op(x, y) if isinstance(other, (Value, int, float, np.ndarray, np.generic, list)) else NotImplemented
+    return op(x, y) if isinstance(other, (Value, int, float, np.ndarray, np.generic, list, tuple)) else NotImplemented

@@ -4,11 +4,13 @@ Imports the ground floor, `core`, and the op files before it. NumPy's semantics;
 kernels for the last axis where `benchmarks/kernels.py` shows that they win.
 """
 
+from math import nan
 from typing import Any
 
 import numpy as np
 
-from minigrad.arraytype import ArrayType, Shape, normalize_axes, normalize_axis
+from minigrad.arguments import flag, normalize_axes, normalize_axis, number
+from minigrad.arraytype import ArrayType, Shape
 from minigrad.core import as_value, declare
 from minigrad.errors import ShapeError
 from minigrad.kernels import rows
@@ -181,14 +183,19 @@ cross_entropy_rows = declare(
 # --- the array API's functions ------------------------------------------------------------------------------------
 
 
-def _call(op: Any, x: Any, axis: Axis, keepdims: bool) -> Any:
+def _call(op: Any, x: Any, axis: Axis, keepdims: bool, dtype: Any = None) -> Any:
     x = as_value(x)
-    return op(x, axes=normalize_axes(op.name, axis, x.ndim), keepdims=bool(keepdims))
+    found = op(
+        x,
+        axes=normalize_axes(op.name, axis, x.ndim),
+        keepdims=flag(op.name, "keepdims", keepdims),
+    )
+    return found if dtype is None else el.astype(found, dtype)
 
 
-def sum(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
-    """Sum over axes."""
-    return _call(_sum, x, axis, keepdims)
+def sum(x: Any, axis: Axis = None, keepdims: bool = False, *, dtype: Any = None) -> Any:
+    """Sum over axes, of small integers in 64 bits, or in the dtype asked for."""
+    return _call(_sum, x if dtype is None else el.astype(x, dtype), axis, keepdims, dtype)
 
 
 def max(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
@@ -222,9 +229,10 @@ def mean(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
 
 
 def var(x: Any, axis: Axis = None, correction: float = 0.0, keepdims: bool = False) -> Any:
-    """Mean squared distance to the mean, over `count - correction`."""
+    """Mean squared distance to the mean, over `count - correction`; NaN where that is not above 0."""
     x = as_value(x)
-    return sum(el.square(x - mean(x, axis, keepdims=True)), axis, keepdims) / (_count(x, axis) - correction)
+    free = _count(x, axis) - number("var", "correction", correction)
+    return sum(el.square(x - mean(x, axis, keepdims=True)), axis, keepdims) / (free if free > 0 else nan)
 
 
 def std(x: Any, axis: Axis = None, correction: float = 0.0, keepdims: bool = False) -> Any:
@@ -234,18 +242,17 @@ def std(x: Any, axis: Axis = None, correction: float = 0.0, keepdims: bool = Fal
     return el.where(flat, 0.0, el.sqrt(el.where(flat, 1.0, v)))
 
 
-def prod(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+def prod(x: Any, axis: Axis = None, keepdims: bool = False, *, dtype: Any = None) -> Any:
     """Product over axes, multiplied in pairs, so that a zero among the factors has the right gradient."""
     x = as_value(x)
     axes = normalize_axes("prod", axis, x.ndim)
-    shape = _reduced(x, axes, keepdims)
-    if x.dtype.kind in "bu" or (x.dtype.kind == "i" and x.dtype.itemsize < 8):
-        x = el.astype(x, np.prod(np.empty(0, x.dtype)).dtype)
+    shape = _reduced(x, axes, flag("prod", "keepdims", keepdims))
+    x = el.astype(x, np.prod(np.empty(0, x.dtype)).dtype if dtype is None else dtype)
     for a in axes:  # the reduced axes go last, as one
         x = moveaxis(x, a - axes.index(a), -1)
     x = reshape(x, (*x.shape[: x.ndim - len(axes)], int(np.prod(x.shape[x.ndim - len(axes) :], dtype=np.int64))))
     if x.shape[-1] == 0:
-        return reshape(sum(x, -1) + 1, shape)
+        return reshape(el.astype(sum(x, -1) + 1, x.dtype), shape)
     while (n := x.shape[-1]) > 1:
         half, rest = x[..., : n // 2] * x[..., n // 2 : n - n % 2], x[..., n - n % 2 :]
         x = half if n % 2 == 0 else el.multiply(half, _padded_one(rest, n // 2))
@@ -269,7 +276,7 @@ def argmin(x: Any, axis: int | None = None, keepdims: bool = False) -> Any:
 
 
 def _arg(op: Any, x: Any, axis: int | None, keepdims: bool) -> Any:
-    x = as_value(x)
+    x, keepdims = as_value(x), flag(op.name, "keepdims", keepdims)
     if axis is None:
         found = op(reshape(x, (-1,)), axis=0)
         return reshape(found, (1,) * x.ndim) if keepdims else found
@@ -278,14 +285,18 @@ def _arg(op: Any, x: Any, axis: int | None, keepdims: bool) -> Any:
     return reshape(found, _kept(x.shape, (axis,))) if keepdims else found
 
 
-def cumulative_sum(x: Any, axis: int | None = None) -> Any:
-    """Running sum along an axis, which only a one-dimensional `x` may leave out."""
-    x = as_value(x)
+def cumulative_sum(x: Any, axis: int | None = None, *, dtype: Any = None, include_initial: bool = False) -> Any:
+    """Running sum along an axis, which only a one-dimensional `x` may leave out; with `include_initial` from 0 on."""
+    x = as_value(x) if dtype is None else el.astype(x, dtype)
     if axis is None:
         if x.ndim != 1:
             raise ShapeError(f"cumulative_sum: say along which axis of shape {list(x.shape)}.")
         axis = 0
-    return _cumulative_sum(x, axis=normalize_axis("cumulative_sum", axis, x.ndim))
+    axis = normalize_axis("cumulative_sum", axis, x.ndim)
+    if flag("cumulative_sum", "include_initial", include_initial):
+        x = concat([np.zeros((*x.shape[:axis], 1, *x.shape[axis + 1 :]), x.dtype), x], axis)
+    found = _cumulative_sum(x, axis=axis)
+    return found if dtype is None else el.astype(found, dtype)
 
 
 def _on_last_axis(op: Any, x: Any, axis: int) -> Any:
@@ -310,4 +321,8 @@ def logsumexp(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     top = el.stop_gradient(max(x, axis, keepdims=True))
     top = el.where(el.isfinite(top), top, 0.0)
     total = el.log(sum(el.exp(x - top), axis, keepdims=True)) + top
-    return total if keepdims else reshape(total, _reduced(x, normalize_axes("logsumexp", axis, x.ndim), False))
+    return (
+        total
+        if flag("logsumexp", "keepdims", keepdims)
+        else reshape(total, _reduced(x, normalize_axes("logsumexp", axis, x.ndim), False))
+    )

@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.arraytype import ArrayType, Shape, normalize_axes, normalize_axis, promote
-from minigrad.core import Op, as_value, declare
+from minigrad.arguments import normalize_axes, normalize_axis, short, sizes_of, whole
+from minigrad.arraytype import ArrayType, Shape, promote
+from minigrad.core import Op, Value, as_value, declare
 from minigrad.errors import ShapeError
 from minigrad.ops.elementwise import where
 
@@ -135,39 +136,56 @@ _unstack: Op = declare(
 def reshape(x: Any, shape: int | Sequence[int]) -> Any:
     """The same elements in another shape; one size may be -1."""
     x = as_value(x)
-    want = [int(n) for n in shape] if isinstance(shape, (tuple, list)) else [int(shape)]  # type: ignore[arg-type]
+    want = list(sizes_of("reshape", shape, -1))
     if want.count(-1) == 1:
         rest = prod(n for n in want if n != -1)
         if rest and prod(x.shape) % rest == 0:
             want[want.index(-1)] = prod(x.shape) // rest
-    if any(n < 0 for n in want):
-        raise ShapeError(f"reshape: shape {list(x.shape)} cannot become {list(want)}.")
+    if want and min(want) < 0:
+        raise ShapeError(f"reshape: shape {list(x.shape)} cannot become {want}.")
     return x if tuple(want) == x.shape else _reshape(x, shape=tuple(want))
 
 
 def permute_dims(x: Any, axes: Sequence[int]) -> Any:
     """The axes of `x` in another order."""
     x = as_value(x)
-    found = tuple(normalize_axis("permute_dims", a, x.ndim) for a in axes)
+    found = tuple(normalize_axis("permute_dims", a, x.ndim) for a in several("permute_dims", "axes", axes))
     if sorted(found) != list(range(x.ndim)):
-        raise ShapeError(f"permute_dims: axes {tuple(axes)} do not name each axis of shape {list(x.shape)} once.")
+        raise ShapeError(f"permute_dims: axes {short(axes)} do not name each axis of shape {list(x.shape)} once.")
     return _permute(x, axes=found)
 
 
-def moveaxis(x: Any, source: int, destination: int) -> Any:
-    """`x` with one axis moved to another place."""
+def several(where: str, name: str, values: Any) -> list[Any]:
+    """An argument that has to be a list or a tuple, as a list.
+
+    Raises:
+        ShapeError: if it is neither.
+    """
+    if not isinstance(values, (list, tuple)) and not (isinstance(values, np.ndarray) and values.ndim == 1):
+        raise ShapeError(f"{where}: {name} must be a list or a tuple, not {short(values)}.")
+    return list(values)
+
+
+def moveaxis(x: Any, source: int | tuple[int, ...], destination: int | tuple[int, ...]) -> Any:
+    """`x` with one axis, or several, moved to other places."""
     x = as_value(x)
-    src, dst = (normalize_axis("moveaxis", a, x.ndim) for a in (source, destination))
-    axes = [a for a in range(x.ndim) if a != src]
-    axes.insert(dst, src)
+    from_, to = (a if isinstance(a, (list, tuple)) else (a,) for a in (source, destination))
+    places = [[normalize_axis("moveaxis", a, x.ndim) for a in axes] for axes in (from_, to)]
+    if len(from_) != len(to) or any(len(set(axes)) != len(axes) for axes in places):
+        raise ShapeError(f"moveaxis: axes {short(source)} cannot go to {short(destination)}: each axis once, in pairs.")
+    axes = [a for a in range(x.ndim) if a not in places[0]]
+    for at, a in sorted(zip(places[1], places[0], strict=True)):
+        axes.insert(at, a)
     return _permute(x, axes=tuple(axes))
 
 
-def expand_dims(x: Any, axis: int = 0) -> Any:
-    """`x` with a new axis of size 1."""
+def expand_dims(x: Any, axis: int | tuple[int, ...] = 0) -> Any:
+    """`x` with a new axis of size 1, or several."""
     x = as_value(x)
-    at = normalize_axis("expand_dims", axis, x.ndim + 1)
-    return _reshape(x, shape=(*x.shape[:at], 1, *x.shape[at:]))
+    new = tuple(axis) if isinstance(axis, (list, tuple)) else (axis,)
+    found = normalize_axes("expand_dims", new, x.ndim + len(new))
+    sizes = iter(x.shape)
+    return _reshape(x, shape=tuple(1 if a in found else next(sizes) for a in range(x.ndim + len(new))))
 
 
 def squeeze(x: Any, axis: int | tuple[int, ...] | None = None) -> Any:
@@ -182,7 +200,7 @@ def squeeze(x: Any, axis: int | tuple[int, ...] | None = None) -> Any:
 
 def broadcast_to(x: Any, shape: Sequence[int]) -> Any:
     """`x` repeated to `shape` by NumPy's rule."""
-    x, shape = as_value(x), tuple(shape)
+    x, shape = as_value(x), sizes_of("broadcast_to", shape)
     return x if x.shape == shape else _broadcast(x, shape=shape)
 
 
@@ -192,9 +210,18 @@ def flip(x: Any, axis: int | tuple[int, ...] | None = None) -> Any:
     return _flip(x, axes=normalize_axes("flip", axis, x.ndim))
 
 
+def arrays(where: str, xs: Any) -> list[Any]:
+    """The values in a list, a tuple, or along the first axis of an array."""
+    return (
+        list(unstack(xs))
+        if isinstance(xs, (Value, np.ndarray))
+        else [as_value(x) for x in several(where, "arrays", xs)]
+    )
+
+
 def concat(xs: Sequence[Any], axis: int | None = 0) -> Any:
     """Join arrays along an axis they have (`None`: flatten first)."""
-    values = [as_value(x) for x in xs]
+    values = arrays("concat", xs)
     if not values:
         raise ShapeError("concat: needs at least one array.")
     if axis is None:
@@ -204,7 +231,7 @@ def concat(xs: Sequence[Any], axis: int | None = 0) -> Any:
 
 def stack(xs: Sequence[Any], axis: int = 0) -> Any:
     """Join arrays of equal shape along a new axis."""
-    values = [as_value(x) for x in xs]
+    values = arrays("stack", xs)
     if not values:
         raise ShapeError("stack: needs at least one array.")
     return _stack(*values, axis=normalize_axis("stack", axis, values[0].ndim + 1))
@@ -215,16 +242,23 @@ def split(x: Any, indices_or_sections: int | Sequence[int], axis: int = 0) -> li
     x = as_value(x)
     axis = normalize_axis("split", axis, x.ndim)
     n = x.shape[axis]
-    if isinstance(indices_or_sections, (int, np.integer)):
-        parts = int(indices_or_sections)
-        if parts < 1 or n % parts:
-            raise ShapeError(f"split: axis {axis} of {list(x.shape)} has {n} elements, not {parts} equal parts.")
-        sizes = (n // parts,) * parts
-    else:
-        marks = [0, *(slice(0, int(i)).indices(n)[1] for i in indices_or_sections), n]
+    if isinstance(indices_or_sections, (list, tuple, np.ndarray)):
+        marks = [
+            0,
+            *(
+                slice(0, whole("split", "an index", i)).indices(n)[1]
+                for i in several("split", "indices", indices_or_sections)
+            ),
+            n,
+        ]
         sizes = tuple(b - a for a, b in zip(marks, marks[1:], strict=False))
         if min(sizes) < 0:
             raise ShapeError(f"split: indices {list(indices_or_sections)} must not decrease.")
+    else:
+        parts = whole("split", "indices_or_sections", indices_or_sections, 1)
+        if n % parts:
+            raise ShapeError(f"split: axis {axis} of {list(x.shape)} has {n} elements, not {short(parts)} equal parts.")
+        sizes = (n // parts,) * parts
     return list(_split(x, sizes=sizes, axis=axis))
 
 
@@ -234,16 +268,22 @@ def unstack(x: Any, axis: int = 0) -> tuple[Any, ...]:
     return tuple(_unstack(x, axis=normalize_axis("unstack", axis, x.ndim)))
 
 
-def roll(x: Any, shift: int, axis: int | None = None) -> Any:
-    """`x` shifted along an axis; what falls off one end comes in at the other (`None`: shift the flattened array)."""
+def roll(x: Any, shift: int | tuple[int, ...], axis: int | tuple[int, ...] | None = None) -> Any:
+    """`x` shifted along axes; what falls off one end comes in at the other (`None`: shift the flattened array)."""
     x = as_value(x)
     if axis is None:
         return reshape(roll(reshape(x, (-1,)), shift, 0), x.shape)
-    axis = normalize_axis("roll", axis, x.ndim)
-    n = x.shape[axis]
-    cut = (n - shift) % n if n else 0
-    left, right = _split(x, sizes=(cut, n - cut), axis=axis)
-    return _concat(right, left, axis=axis)
+    shifts, axes = (list(v) if isinstance(v, (list, tuple)) else [v] for v in (shift, axis))
+    pairs = max(len(shifts), len(axes))
+    if {len(shifts), len(axes)} - {1, pairs}:
+        raise ShapeError(f"roll: {len(shifts)} shifts for {len(axes)} axes. Give one, or as many as there are axes.")
+    for by, a in zip(shifts * (pairs // len(shifts)), axes * (pairs // len(axes)), strict=True):
+        a, by = normalize_axis("roll", a, x.ndim), whole("roll", "shift", by)
+        n = x.shape[a]
+        cut = (n - by) % n if n else 0
+        left, right = _split(x, sizes=(cut, n - cut), axis=a)
+        x = _concat(right, left, axis=a)
+    return x
 
 
 def tril(x: Any, k: int = 0) -> Any:
@@ -255,14 +295,14 @@ def tril(x: Any, k: int = 0) -> Any:
 def triu(x: Any, k: int = 0) -> Any:
     """`x` with zeros below the k-th diagonal of its last two axes."""
     x = as_value(x)
-    return where(_triangle("triu", x, k - 1), _zero(x), x)
+    return where(_triangle("triu", x, whole("triu", "k", k) - 1), _zero(x), x)
 
 
 def _triangle(name: str, x: Any, k: int) -> Any:
     """[m, n] of booleans: on or below the k-th diagonal."""
     if x.ndim < 2:
         raise ShapeError(f"{name}: needs two dimensions or more, not shape {list(x.shape)}.")
-    return np.tri(x.shape[-2], x.shape[-1], k, dtype=bool)
+    return np.tri(x.shape[-2], x.shape[-1], max(-x.shape[-2], min(whole(name, "k", k), x.shape[-1])), dtype=bool)
 
 
 def _zero(x: Any) -> Any:
