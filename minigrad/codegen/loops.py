@@ -134,6 +134,7 @@ class LoopWriter:
         reduced = [d for d, axis in enumerate(self.axes) if axis in s.axes]
         depth = len(self.axes) - len(reduced)
         x = self.operand(s.operands[0], s)
+        x = f"({x})" if " " in x else x  # a choice `a if b else c` would take the sum so far for a part of it
         if reduced == list(range(depth, len(self.axes))):
             name = self.out.name(s.out, f"{identifier(s.out.name)}_{self.letters[:depth] or 'b'}")
             self.before[depth].append(f"{name} = {start}")
