@@ -23,7 +23,9 @@ from numpy import {dtypes}
 from minigrad.jit import kernel
 from minigrad.kernels.matmul import multiply
 {functions}from minigrad.llvm import apart, flush_denormals'''
-FUNCTIONS = "erf32 erf64 exp32 exp64 norm sigmoid32 sigmoid64 tanh32 tanh64".split()
+NAMES = """erf exp gauss gelu gelu_slope log logaddexp share sigmoid sigmoid_slope silu silu_slope softplus tanh
+tanh_slope""".split()
+FUNCTIONS = ["norm", *(f"{name}{bits}" for name in NAMES for bits in (32, 64))]
 
 
 def module_text(forward: Any, backward: Any) -> str:

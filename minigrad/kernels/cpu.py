@@ -11,14 +11,35 @@ from typing import Any
 import numpy as np
 
 from minigrad.jit import kernel
-from minigrad.kernels.vector_math import exp32, norm
+from minigrad.kernels.vector_math import erf64, exp32, gauss64, gelu64, gelu_slope64, norm
 
 
 @kernel
 def erf(x: Any, out: Any) -> None:
-    """out = erf(x);  x, out [N]."""
+    """out = erf(x);  x, out [N]; in float64, whatever their dtype."""
     for i in range(x.size):
-        out[i] = math.erf(x[i])
+        out[i] = erf64(float(x[i]))
+
+
+@kernel
+def gauss(x: Any, out: Any) -> None:
+    """out = exp(-x²);  x, out [N]; in float64, whatever their dtype."""
+    for i in range(x.size):
+        out[i] = gauss64(float(x[i]))
+
+
+@kernel
+def gelu(x: Any, out: Any) -> None:
+    """out = x P(Z <= x), Z normal;  x, out [N]; in float64, whatever their dtype."""
+    for i in range(x.size):
+        out[i] = gelu64(float(x[i]))
+
+
+@kernel
+def gelu_slope(x: Any, out: Any) -> None:
+    """out = the derivative of that;  x, out [N]; in float64, whatever their dtype."""
+    for i in range(x.size):
+        out[i] = gelu_slope64(float(x[i]))
 
 
 @kernel

@@ -8,7 +8,7 @@ from typing import Any
 
 from minigrad.gpu import cuda, device_function, kernel
 from minigrad.jit import types
-from minigrad.kernels.cuda_math import exp64, log, sqrt
+from minigrad.kernels.cuda_math import exp64, log64, sqrt
 from minigrad.kernels.cuda_scan import norm
 
 
@@ -69,7 +69,7 @@ def softmax(rows: Any, n: Any, x: Any, x_at: Any, logarithm: Any, out: Any) -> N
         high, total = row_sums(n, x, x_at + r * n)
         for k in range(cuda.threadIdx.x, n, cuda.blockDim.x):
             less = x[x_at + r * n + k] - high
-            out[r * n + k] = less - log(total) if logarithm else exp64(less) / total
+            out[r * n + k] = less - log64(total) if logarithm else exp64(less) / total
 
 
 @kernel
@@ -78,7 +78,7 @@ def cross_entropy(rows: Any, n: Any, x: Any, x_at: Any, targets: Any, targets_at
     for r in range(cuda.blockIdx.x, rows, cuda.gridDim.x):
         high, total = row_sums(n, x, x_at + r * n)
         if cuda.threadIdx.x == 0:
-            out[r] = log(total) - (x[x_at + r * n + targets[targets_at + r]] - high)
+            out[r] = log64(total) - (x[x_at + r * n + targets[targets_at + r]] - high)
 
 
 @kernel

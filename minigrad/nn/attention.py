@@ -15,11 +15,12 @@ from minigrad.core import as_value
 from minigrad.errors import DtypeError, ShapeError, UsageError
 from minigrad.nn.layers import Dropout, Linear, check_sizes, uniform
 from minigrad.nn.module import Module, Parameter
-from minigrad.ops.elementwise import astype, cos, logical_and, logical_not, sin, tanh, where
+from minigrad.ops.elementwise import astype, cos, logical_and, logical_not, sin, where
 from minigrad.ops.linalg import linear, matmul
 from minigrad.ops.reduce import mean, softmax
 from minigrad.ops.reduce import sum as sum_
 from minigrad.ops.shape import concat, expand_dims, permute_dims, reshape, split
+from minigrad.ops.smooth import tanh
 
 
 def masked_softmax(scores: Any, mask: Any = None) -> Any:

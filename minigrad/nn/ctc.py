@@ -11,11 +11,12 @@ import numpy as np
 from minigrad.arraytype import show
 from minigrad.core import as_value
 from minigrad.errors import ShapeError, UsageError
-from minigrad.ops.elementwise import logaddexp, maximum, where
+from minigrad.ops.elementwise import maximum, where
 from minigrad.ops.index import take_along_axis
 from minigrad.ops.reduce import logsumexp, mean
 from minigrad.ops.reduce import sum as sum_
 from minigrad.ops.shape import concat
+from minigrad.ops.smooth import logaddexp
 from minigrad.recurrence import scan
 
 Array = np.ndarray[Any, Any]

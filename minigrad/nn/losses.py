@@ -7,10 +7,11 @@ import numpy as np
 from minigrad.arraytype import show
 from minigrad.core import as_value
 from minigrad.errors import DtypeError, ShapeError
-from minigrad.ops.elementwise import softplus, square, where
+from minigrad.ops.elementwise import square, where
 from minigrad.ops.reduce import cross_entropy_rows, mean
 from minigrad.ops.reduce import sum as sum_
 from minigrad.ops.shape import reshape
+from minigrad.ops.smooth import softplus
 
 
 def cross_entropy(logits: Any, targets: Any, *, ignore_index: int | None = None) -> Any:
