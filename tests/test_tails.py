@@ -177,6 +177,32 @@ def test_a_slope_is_right_to_a_millionth_in_the_tails(road: str, name: str) -> N
 
 
 @pytest.mark.parametrize("road", ROADS)
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("shape", [(300, 8), (20, 700)])
+def test_log_softmax_and_logsumexp_are_right_where_one_element_has_all(shape, dtype: str, road: str) -> None:
+    """Of numbers whose differences are exact: the rounding of 80 - x alone is eighty roundings of its exponential."""
+    rng = np.random.default_rng(2)
+    x = np.round(rng.normal(size=shape) * 10.0 ** rng.uniform(0, 3.5, (shape[0], 1))).astype(dtype) / 64
+    x[::2] -= x[::2].max(1, keepdims=True)  # the maximum is 0, and logsumexp what the others add
+    x[0, :3] = 0
+
+    def cell(carry, x):
+        return carry, (mg.log_softmax(x), mg.logsumexp(x, axis=-1, keepdims=True))
+
+    _, (log_p, total) = mg.scan(cell, mg.zeros((shape[0], 1)), mg.tensor(x[None]), compiled=road == "compiled")
+    wide = x.astype(np.longdouble)
+    less = wide - wide.max(1, keepdims=True)
+    e = np.exp(less)
+    e[np.arange(len(x)), x.argmax(1)] = 0
+    rest = np.log1p(e.sum(1, keepdims=True))
+    want = less - rest
+    check(units(log_p.numpy()[0], want, road), 4, log_p.numpy()[0], want, x)
+    top = wide.max(1, keepdims=True)
+    want = top + rest
+    check(units(total.numpy()[0], want, road, np.abs(top)), 4, total.numpy()[0], want, x[:, :1])
+
+
+@pytest.mark.parametrize("road", ROADS)
 def test_the_logarithm_of_a_sigmoid_keeps_its_value_and_its_slope(road: str) -> None:
     x = mg.tensor([[[-20.0, -60.0, -80.0, 0.0]]], requires_grad=True)
     _, y = mg.scan(lambda h, x: (h, mg.log(mg.sigmoid(x))), mg.zeros((1, 1)), x, compiled=road == "compiled")
@@ -184,6 +210,20 @@ def test_the_logarithm_of_a_sigmoid_keeps_its_value_and_its_slope(road: str) -> 
     np.testing.assert_allclose(y.numpy()[0, 0], [-20, -60, -80, -math.log(2)], rtol=1e-6)
     assert x.grad is not None
     np.testing.assert_allclose(x.grad.numpy()[0, 0], [1, 1, 1, 0.5], rtol=1e-6)
+
+
+def test_the_slopes_of_losses_are_right_where_the_answer_is_nearly_certain() -> None:
+    x = mg.tensor([[20.0, 0.0], [-30.0, 5.0]], requires_grad=True)
+    loss = mg.nn.cross_entropy(x, np.array([0, 1]))
+    loss.backward()
+    assert x.grad is not None
+    small = np.exp([-20.0, -35.0]) / 2
+    assert loss.item() == pytest.approx(small.sum(), rel=1e-6)
+    np.testing.assert_allclose(x.grad.numpy(), [[-small[0], small[0]], [small[1], -small[1]]], rtol=1e-6)
+    picked = mg.grad(lambda x: mg.log_softmax(x)[0, 0])(mg.tensor([[20.0, 0.0]])).numpy()
+    np.testing.assert_allclose(picked, [[np.exp(-20.0), -np.exp(-20.0)]], rtol=1e-6)
+    value, slope = mg.value_and_grad(mg.nn.binary_cross_entropy_with_logits)(mg.tensor([20.0]), mg.tensor([1.0]))
+    assert (value.item(), slope.item()) == pytest.approx((np.exp(-20.0), -np.exp(-20.0)), rel=1e-6)
 
 
 def test_the_weights_of_logaddexp_are_right_in_the_tails() -> None:

@@ -8,10 +8,8 @@ arguments; each also runs as plain Python (`kernel.py_func`). R rows, N columns.
 import math
 from typing import Any
 
-import numpy as np
-
 from minigrad.jit import kernel
-from minigrad.kernels.vector_math import erf64, exp32, gauss64, gelu64, gelu_slope64, norm
+from minigrad.kernels.vector_math import decay32, erf64, gauss64, gelu64, gelu_slope64, norm
 
 
 @kernel
@@ -52,28 +50,33 @@ def softmax32(x: Any, out: Any) -> None:
         for i in range(n):
             top = top if row[i] <= top else row[i]
         for i in range(n):
-            to[i] = exp32(row[i] - top)
-        total = np.float32(0)
+            to[i] = decay32(row[i] - top)
+        total = 0.0
         for i in range(n):
             total += to[i]
-        scale = np.float32(1) / total
+        scale = 1 / total
         for i in range(n):
-            to[i] *= scale
+            to[i] = to[i] * scale
 
 
 @kernel
-def row_sums32(x: Any, top: Any, total: Any) -> None:
-    """top = max, total = sum of exp(x - top), row by row;  x [R, N] of float32, top, total [R]."""
+def row_sums32(x: Any, top: Any, rest: Any) -> None:
+    """top = max, rest = sum of exp(x - top) less 1, row by row;  x [R, N] of float32, top, rest [R].
+
+    The 1 of the largest element is never added, for beside it a small rest would lose its digits.
+    """
     rows, n = x.shape
     for r in range(rows):
         row = x[r]
         high = row[0]
         for i in range(n):
             high = high if row[i] <= high else row[i]
-        some = np.float32(0)
+        some, ties = 0.0, -1
         for i in range(n):
-            some += exp32(row[i] - high)
-        top[r], total[r] = high, some
+            less = row[i] - high
+            ties += less == 0
+            some += 0.0 if less == 0 else float(decay32(less))
+        top[r], rest[r] = high, some + ties
 
 
 @kernel

@@ -62,4 +62,4 @@ def mse_loss(predictions: Any, targets: Any) -> Any:
 def binary_cross_entropy_with_logits(logits: Any, targets: Any) -> Any:
     """Mean of -t log σ(x) - (1 - t) log(1 - σ(x)), without overflow; equal shapes."""
     logits, targets = _same_shape("binary_cross_entropy_with_logits", logits, targets)
-    return mean(softplus(logits) - logits * targets)
+    return mean(targets * softplus(-logits) + (1 - targets) * softplus(logits))
