@@ -138,7 +138,7 @@ def test_threads_checkpoints_and_traces_do_not_change_a_bit(name, monkeypatch) -
 def test_a_planted_error_of_a_twentieth_of_a_percent_is_found(monkeypatch) -> None:
     def wrong(program, _device):
         assert "sigmoid_slope64(" in program.text
-        return run.bind(program, load(program.text.replace("sigmoid_slope64(", "float64(1.0005) * sigmoid_slope64(")))
+        return run.bind(program, load(program.text.replace("sigmoid_slope64(", "1.0005 * sigmoid_slope64(")))
 
     eager = everything("lstm", "f8", 3, 7, compiled=False)
     monkeypatch.setattr(fused, "functions", wrong)
