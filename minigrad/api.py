@@ -25,12 +25,10 @@ from minigrad.ops.elementwise import (
     divide,
     elu,
     equal,
-    erf,
     exp,
     expm1,
     floor,
     floor_divide,
-    gelu,
     greater,
     greater_equal,
     isfinite,
@@ -40,7 +38,6 @@ from minigrad.ops.elementwise import (
     less_equal,
     log,
     log1p,
-    logaddexp,
     logical_and,
     logical_not,
     logical_or,
@@ -53,17 +50,13 @@ from minigrad.ops.elementwise import (
     reciprocal,
     relu,
     remainder,
-    sigmoid,
     sign,
-    silu,
     sin,
-    softplus,
     sqrt,
     square,
     stop_gradient,
     subtract,
     tan,
-    tanh,
     where,
 )  # fmt: skip
 from minigrad.ops.index import one_hot, repeat, take, take_along_axis
@@ -101,6 +94,7 @@ from minigrad.ops.shape import (
     triu,
     unstack,
 )  # fmt: skip
+from minigrad.ops.smooth import erf, gelu, logaddexp, sigmoid, silu, softplus, tanh
 from minigrad.random import seed
 from minigrad.recurrence import scan
 from minigrad.tracing import no_trace, trace

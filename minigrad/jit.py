@@ -34,7 +34,7 @@ from minigrad.files import cache_folder, write_atomically
 cgutils: Any = _cgutils  # Numba's own files have no types
 intrinsic: Callable[[Callable[..., Any]], Any] = _intrinsic
 returned: Any = imputils.impl_ret_borrowed
-__all__ = ["cgutils", "helper", "host_features", "intrinsic", "ir", "kernel", "load", "returned", "types"]
+__all__ = ["cgutils", "function", "helper", "host_features", "intrinsic", "ir", "kernel", "load", "returned", "types"]
 
 # NaN and infinity must pass through every kernel, so `nnan` and `ninf` are not among the flags.
 FASTMATH = {"reassoc", "contract", "arcp", "nsz", "afn"}
@@ -96,6 +96,11 @@ def helper(python: Callable[..., Any]) -> Any:
     return numba.njit(forceinline=True, error_model="numpy", fastmath=FASTMATH)(python)
 
 
+def function(python: Callable[..., Any]) -> Any:
+    """Declare a helper on numbers that is computed in the order written: what makes up for rounding must stay."""
+    return numba.njit(forceinline=True, error_model="numpy", fastmath={"contract"})(python)
+
+
 @cache
 def host_features() -> dict[str, bool]:
     """What this machine's processor can do, by LLVM's names."""
@@ -140,7 +145,7 @@ def kernel_folder(device: str) -> Path | None:
     """
     here, needs = Path(__file__).parent, ("numba", "llvmlite", "numpy") + ("numba-cuda",) * (device == "cuda")
     stamp = hashlib.sha256(" ".join(map(version, needs)).encode())
-    kernels = [file for file in (here / "kernels").glob("*.py") if file.name.startswith("cuda") is (device == "cuda")]
+    kernels = [file for file in (here / "kernels").glob("*.py") if device == "cuda" or not file.name.startswith("cuda")]
     for file in [here / "jit.py", here / ("gpu.py" if device == "cuda" else "llvm.py"), *sorted(kernels)]:
         stamp.update(file.read_bytes())
     top = _private(cache_folder() / "kernels")

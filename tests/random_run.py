@@ -10,7 +10,7 @@ import sys
 import time
 import traceback
 from collections import Counter
-from types import FunctionType, SimpleNamespace
+from types import CellType, FunctionType, SimpleNamespace
 
 import numpy as np
 from random_cells import BOOL, INT, draw
@@ -42,7 +42,9 @@ def plain(program, _device="cpu"):
         for name in function.__code__.co_names:
             if hasattr(own.get(name), "py_func"):
                 own[name] = bare(own[name].py_func)
-        return FunctionType(function.__code__, own, function.__name__)
+        held = [getattr(cell.cell_contents, "py_func", cell.cell_contents) for cell in function.__closure__ or ()]
+        closure = tuple(CellType(bare(x) if isinstance(x, FunctionType) else x) for x in held)
+        return FunctionType(function.__code__, own, function.__name__, closure=closure)
 
     def hushed(function):
         def call(*arguments):

@@ -108,8 +108,8 @@ def test_threads_checkpoints_and_traces_do_not_change_a_bit(name, monkeypatch) -
 
 def test_a_planted_error_of_a_twentieth_of_a_percent_is_found(monkeypatch) -> None:
     def wrong(program, _device):
-        assert "float64(1) - " in program.text
-        return run.bind(program, load(program.text.replace("float64(1) - ", "float64(1.0005) - ")))
+        assert "sigmoid_slope64(" in program.text
+        return run.bind(program, load(program.text.replace("sigmoid_slope64(", "1.0005 * sigmoid_slope64(")))
 
     eager = everything("lstm", "f8", 3, 7, compiled=False)
     monkeypatch.setattr(fused, "functions", wrong)
@@ -399,3 +399,13 @@ def test_a_fault_of_the_cell_is_told_as_the_loop_tells_it() -> None:
             mg.scan(lambda h, x: h, np.ones((3, 3)), np.ones((2, 3, 3)), compiled=compiled)
         with pytest.raises(ScanError, match="Make the first carry of the type"):
             mg.scan(lambda h, x: (h + x, None), mg.ones((3, 3)), np.ones((2, 3, 3)), compiled=compiled)
+
+
+@pytest.mark.parametrize("reduce", [mg.sum, mg.max, mg.min])
+def test_a_choice_may_be_reduced(reduce) -> None:
+    x = np.random.default_rng(5).normal(size=(2, 3, 5)).astype("f4")
+    cell = lambda carry, x: (carry, reduce(mg.relu(x) + 1, axis=-1) + reduce(mg.where(x > 0.5, 2.0, x), axis=-1))
+    _, ys = mg.scan(cell, mg.zeros((3, 1)), mg.tensor(x), compiled=True)
+    by_numpy = getattr(np, reduce.__name__)
+    want = by_numpy(np.maximum(x, 0) + 1, axis=-1) + by_numpy(np.where(x > 0.5, 2, x), axis=-1)
+    np.testing.assert_allclose(ys.numpy(), want, rtol=1e-6)

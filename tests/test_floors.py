@@ -10,7 +10,7 @@ ROOT = Path(__file__).parent.parent
 FLOORS = [
     ["errors", "arguments", "arraytype", "tree", "files", "svg"],
     ["core", "threads", "jit", "llvm", "gpu", "device"],
-    ["kernels", "kernels.vector_math", "kernels.matmul", "kernels.cpu", "kernels.rows", "ops", "ops.elementwise", "ops.bits", "ops.shape", "ops.index", "ops.reduce",
+    ["kernels", "kernels.tails", "kernels.vector_math", "kernels.matmul", "kernels.cpu", "kernels.rows", "ops", "ops.elementwise", "ops.bits", "ops.smooth", "ops.shape", "ops.index", "ops.reduce",
      "ops.linalg", "ops.create", "ops.operators",
      "kernels.cuda_math", "kernels.cuda_scan", "kernels.cuda", "kernels.cuda_array", "kernels.cuda_elements", "kernels.cuda_products", "kernels.cuda_ops"],
     ["random", "mode", "tape", "numpy_calls", "values", "eager", "functional"],

@@ -20,7 +20,9 @@ from minigrad.ir.rows import REDUCTIONS, Rows
 
 VIEWS = ("reshape", "permute_dims", "broadcast_to", "flip", "split", "unstack", "getitem")
 COPY = OPS["identity"].loop
-FUNCTIONS = "erf32 erf64 exp32 exp64 norm pow32 pow64 row_number sigmoid32 sigmoid64 tanh32 tanh64".split()
+NAMES = """erf exp gauss gelu gelu_slope log logaddexp pow share sigmoid sigmoid_slope silu silu_slope softplus tanh
+tanh_slope""".split()
+FUNCTIONS = ["norm", "row_number", *(f"{name}{bits}" for name in NAMES for bits in (32, 64))]
 RESERVED = set(
     "t b s i j k m n p q old new come go T H D S K M N P Q first last down late traced state np "
     "kernel multiply apart flush_denormals abs bool range "

@@ -5,6 +5,7 @@
 Imports `graph`, `trace` and the floors below. `saved` are the values of the forward that some rule names.
 """
 
+from collections import defaultdict
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,6 +48,7 @@ def derive(graph: Graph) -> Backward:
         if isinstance(g, Variable) and not g.is_named and len(v.name) > 2 - v.is_named * 2:
             g.name, g.is_named = f"g_{v.name}", v.is_named
     derived.outs = outs
+    derived.equations = [*_remade(graph, derived), *derived.equations]
     made = {out for e in derived.equations for out in e.outs} | {*g_outs, *derived.consts}
     used = [a for e in derived.equations for a in e.inputs if isinstance(a, Variable)]
     saved = [a for a in dict.fromkeys([*used, *(o for o in outs if isinstance(o, Variable))]) if a not in made]
@@ -54,6 +56,23 @@ def derive(graph: Graph) -> Backward:
     name_variables(derived, [v.name for v in saved])
     check(derived)
     return Backward(derived, saved, wrt, cotangents)
+
+
+def _remade(graph: Graph, derived: Graph) -> list[Equation]:
+    """The equations of the forward whose result costs less to compute again than to save.
+
+    A sigmoid's slope is computed from x, and from the same exponential as the sigmoid: of both only x is saved.
+    """
+    uses: dict[Atom, list[Equation]] = defaultdict(list)
+    results = set(derived.outs)
+    for e in derived.equations:
+        for a in e.inputs:
+            uses[a].append(e)
+    return [
+        e for e in graph.equations
+        if e.op.name in ("sigmoid", "tanh") and e.inputs[0] in uses and e.outs[0] not in results
+        and uses[e.outs[0]] and all(user.op.loop for user in uses[e.outs[0]])
+    ]  # fmt: skip
 
 
 def _active(graph: Graph) -> set[Variable]:

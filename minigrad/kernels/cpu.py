@@ -8,17 +8,36 @@ arguments; each also runs as plain Python (`kernel.py_func`). R rows, N columns.
 import math
 from typing import Any
 
-import numpy as np
-
 from minigrad.jit import kernel
-from minigrad.kernels.vector_math import exp32, norm
+from minigrad.kernels.vector_math import decay32, erf64, gauss64, gelu64, gelu_slope64, norm
 
 
 @kernel
 def erf(x: Any, out: Any) -> None:
-    """out = erf(x);  x, out [N]."""
+    """out = erf(x);  x, out [N]; in float64, whatever their dtype."""
     for i in range(x.size):
-        out[i] = math.erf(x[i])
+        out[i] = erf64(float(x[i]))
+
+
+@kernel
+def gauss(x: Any, out: Any) -> None:
+    """out = exp(-x²);  x, out [N]; in float64, whatever their dtype."""
+    for i in range(x.size):
+        out[i] = gauss64(float(x[i]))
+
+
+@kernel
+def gelu(x: Any, out: Any) -> None:
+    """out = x P(Z <= x), Z normal;  x, out [N]; in float64, whatever their dtype."""
+    for i in range(x.size):
+        out[i] = gelu64(float(x[i]))
+
+
+@kernel
+def gelu_slope(x: Any, out: Any) -> None:
+    """out = the derivative of that;  x, out [N]; in float64, whatever their dtype."""
+    for i in range(x.size):
+        out[i] = gelu_slope64(float(x[i]))
 
 
 @kernel
@@ -31,28 +50,33 @@ def softmax32(x: Any, out: Any) -> None:
         for i in range(n):
             top = top if row[i] <= top else row[i]
         for i in range(n):
-            to[i] = exp32(row[i] - top)
-        total = np.float32(0)
+            to[i] = decay32(row[i] - top)
+        total = 0.0
         for i in range(n):
             total += to[i]
-        scale = np.float32(1) / total
+        scale = 1 / total
         for i in range(n):
-            to[i] *= scale
+            to[i] = to[i] * scale
 
 
 @kernel
-def row_sums32(x: Any, top: Any, total: Any) -> None:
-    """top = max, total = sum of exp(x - top), row by row;  x [R, N] of float32, top, total [R]."""
+def row_sums32(x: Any, top: Any, rest: Any) -> None:
+    """top = max, rest = sum of exp(x - top) less 1, row by row;  x [R, N] of float32, top, rest [R].
+
+    The 1 of the largest element is never added, for beside it a small rest would lose its digits.
+    """
     rows, n = x.shape
     for r in range(rows):
         row = x[r]
         high = row[0]
         for i in range(n):
             high = high if row[i] <= high else row[i]
-        some = np.float32(0)
+        some, ties = 0.0, -1
         for i in range(n):
-            some += exp32(row[i] - high)
-        top[r], total[r] = high, some
+            less = row[i] - high
+            ties += less == 0
+            some += 0.0 if less == 0 else float(decay32(less))
+        top[r], rest[r] = high, some + ties
 
 
 @kernel

@@ -10,7 +10,7 @@ import numpy as np
 
 from minigrad.gpu import cuda, device_function, kernel
 from minigrad.jit import types
-from minigrad.kernels.cuda_math import exp64, log, sqrt
+from minigrad.kernels.cuda_math import exp64, log1p, sqrt
 from minigrad.kernels.cuda_scan import norm
 
 
@@ -39,8 +39,23 @@ def running_sum(n: Any, m: Any, after: Any, x: Any, x_at: Any, out: Any) -> None
 
 
 @device_function
+def together(part: Any, mine: Any, me: Any, all_: Any) -> Any:
+    """The sum of what the threads of a block have each."""
+    part[me] = mine
+    cuda.syncthreads()
+    total = 0.0
+    for k in range(all_):
+        total += part[k]
+    cuda.syncthreads()
+    return total
+
+
+@device_function
 def row_sums(n: Any, x: Any, at: Any) -> tuple[Any, Any]:
-    """The maximum of a row and the sum of exp(x - maximum), for a block together;  x [at : at + n]."""
+    """The maximum of a row and the sum of exp(x - maximum) less 1, for a block together;  x [at : at + n].
+
+    The 1 of the largest element is never added, for beside it a small rest would lose its digits.
+    """
     part = cuda.shared.array(0, types.float64)
     me, all_ = cuda.threadIdx.x, cuda.blockDim.x
     high = np.float64(x[at])
@@ -52,35 +67,34 @@ def row_sums(n: Any, x: Any, at: Any) -> tuple[Any, Any]:
     for k in range(all_):
         high = high if part[k] <= high else part[k]
     cuda.syncthreads()
-    total = 0.0
+    total, ties = 0.0, 0.0
     for k in range(me, n, all_):
-        total += exp64(x[at + k] - high)
-    part[me] = total
-    cuda.syncthreads()
-    total = 0.0
-    for k in range(all_):
-        total += part[k]
-    cuda.syncthreads()
-    return high, total
+        less = x[at + k] - high
+        if less == 0:
+            ties += 1.0
+        else:
+            total += exp64(less)
+    total = together(part, total, me, all_)
+    return high, total + (together(part, ties, me, all_) - 1)
 
 
 @kernel
 def softmax(rows: Any, n: Any, x: Any, x_at: Any, logarithm: Any, out: Any) -> None:
     """out = exp(x - max) / sum, or its logarithm, row by row, a block each;  x, out [rows, n]."""
     for r in range(cuda.blockIdx.x, rows, cuda.gridDim.x):
-        high, total = row_sums(n, x, x_at + r * n)
+        high, rest = row_sums(n, x, x_at + r * n)
         for k in range(cuda.threadIdx.x, n, cuda.blockDim.x):
             less = x[x_at + r * n + k] - high
-            out[r * n + k] = less - log(total) if logarithm else exp64(less) / total
+            out[r * n + k] = less - log1p(rest) if logarithm else exp64(less) / (1 + rest)
 
 
 @kernel
 def cross_entropy(rows: Any, n: Any, x: Any, x_at: Any, targets: Any, targets_at: Any, out: Any) -> None:
     """out = -log softmax(x)[target], row by row, a block each;  x [rows, n], targets, out [rows]."""
     for r in range(cuda.blockIdx.x, rows, cuda.gridDim.x):
-        high, total = row_sums(n, x, x_at + r * n)
+        high, rest = row_sums(n, x, x_at + r * n)
         if cuda.threadIdx.x == 0:
-            out[r] = log(total) - (x[x_at + r * n + targets[targets_at + r]] - high)
+            out[r] = log1p(rest) - (x[x_at + r * n + targets[targets_at + r]] - high)
 
 
 @kernel

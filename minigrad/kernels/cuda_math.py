@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from minigrad.gpu import SIMULATED, device_function
+from minigrad.kernels import tails
 
 Function = Callable[..., Any]
 
@@ -24,20 +25,38 @@ def _floor(x: Any) -> Any:
     return x if x - x != 0 else whole
 
 
-def _logaddexp(x: Any, y: Any) -> Any:
-    if x == y:
-        return x + 0.6931471805599453
-    return max(x, y) + math.log1p(math.exp(-abs(x - y)))
+def _roots(number: Any) -> Function:
+    """exp(-|x|) as two factors, for numbers of one type."""
+    half = number(0.5)
+
+    def roots(x: Any) -> Any:
+        root = math.exp(-half * abs(x))
+        return root, root
+
+    return device_function(roots)
+
+
+def _sech_square(number: Any, sigmoid_slope: Function) -> Function:
+    """The derivative of tanh, from that of sigmoid."""
+    two, four = number(2), number(4)
+    return device_function(lambda x: four * sigmoid_slope(two * x))
 
 
 exp32 = exp64 = _either(lambda x: math.exp(x), np.exp)
 tanh32 = tanh64 = _either(lambda x: math.tanh(x), np.tanh)
 erf32 = erf64 = _either(lambda x: math.erf(x), lambda x: type(x)(math.erf(x)))
-half = np.float32(0.5)
-sigmoid32 = _either(lambda x: math.tanh(x * half) * half + half, lambda x: np.tanh(x * half) * half + half)
-sigmoid64 = _either(lambda x: math.tanh(x * 0.5) * 0.5 + 0.5, lambda x: np.tanh(x * 0.5) * 0.5 + 0.5)
+sigmoid32, sigmoid_slope32, silu32, silu_slope32, softplus32, share32, _ = tails.sigmoids(
+    device_function, _roots(np.float32), np.float32, 210
+)
+sigmoid64, sigmoid_slope64, silu64, silu_slope64, softplus64, share64, logaddexp64 = tails.sigmoids(
+    device_function, _roots(np.float64), np.float64, 1500
+)
+tanh_slope32, tanh_slope64 = _sech_square(np.float32, sigmoid_slope32), _sech_square(np.float64, sigmoid_slope64)
+gauss64, gelu64, gelu_slope64 = tails.normals(device_function)
+gauss32, gelu32, gelu_slope32 = (tails.narrow(device_function, f) for f in (gauss64, gelu64, gelu_slope64))
+logaddexp32 = tails.narrow_two(device_function, logaddexp64)
 expm1 = _either(lambda x: math.expm1(x), np.expm1)
-log = _either(lambda x: math.log(x), np.log)
+log32 = log64 = _either(lambda x: math.log(x), np.log)
 log1p = _either(lambda x: math.log1p(x), np.log1p)
 sqrt = _either(lambda x: math.sqrt(x), np.sqrt)
 sin = _either(lambda x: math.sin(x), np.sin)
@@ -52,4 +71,3 @@ row_number = _either(
 )
 remainder = _either(lambda x, y: x % y, np.remainder)
 floor_divide = _either(lambda x, y: x // y, np.floor_divide)
-logaddexp = _either(_logaddexp, np.logaddexp)

@@ -16,16 +16,23 @@ def _as_rows(x: Array) -> Array:
     return np.ascontiguousarray(x).reshape(-1, x.shape[-1])
 
 
+def _rest(less: Array, axes: Any) -> Array:
+    """The sum of exp(less) less 1, where the largest of them is 0: beside its 1 a small rest would lose its digits."""
+    is_top = less == 0
+    some: Array = np.where(is_top, 0, np.exp(less)).sum(axis=axes, keepdims=True)
+    return some + (np.count_nonzero(is_top, axis=axes, keepdims=True) - 1).astype(less.dtype)
+
+
 def _sums(x: Array) -> tuple[Array, Array]:
-    """[.., N] -> the maximum and the sum of exp(x - maximum), [.., 1] each."""
+    """[.., N] -> the maximum, and the sum of exp(x - maximum) less the 1 of the first maximum, [.., 1] each."""
     if x.dtype != np.float32 or x.size < KERNEL_FROM:
         top = x.max(axis=-1, keepdims=True)
-        return top, np.exp(x - top).sum(axis=-1, keepdims=True)
+        return top, _rest(x - top, -1)
     from minigrad.kernels import cpu
 
-    top, total = (np.empty((*x.shape[:-1], 1), x.dtype) for _ in range(2))
-    cpu.row_sums32(_as_rows(x), top.reshape(-1), total.reshape(-1))
-    return top, total
+    top, rest = (np.empty((*x.shape[:-1], 1), x.dtype) for _ in range(2))
+    cpu.row_sums32(_as_rows(x), top.reshape(-1), rest.reshape(-1))
+    return top, rest
 
 
 def softmax(x: Array) -> Array:
@@ -47,16 +54,23 @@ def log_softmax(x: Array) -> Array:
     """[.., N] -> [.., N]."""
     if not x.shape[-1]:
         return np.empty_like(x)
-    top, total = _sums(x)
-    return (x - top) - np.log(total)
+    top, rest = _sums(x)
+    return (x - top) - np.log1p(rest)
+
+
+def logsumexp(x: Array, *, axes: tuple[int, ...]) -> Array:
+    """[..] -> [..], the axes kept with size 1."""
+    top = x.max(axis=axes, keepdims=True)
+    top = np.where(np.isfinite(top), top, 0)
+    return np.log1p(_rest(x - top, axes)) + top
 
 
 def cross_entropy(x: Array, targets: Array) -> Array:
     """[R, C], [R] -> [R]: -log softmax at the target."""
     if not len(x):
         return np.empty(0, x.dtype)
-    top, total = _sums(x)
-    return (np.log(total) - (np.take_along_axis(x, targets[:, None], 1) - top))[:, 0]
+    top, rest = _sums(x)
+    return (np.log1p(rest) - (np.take_along_axis(x, targets[:, None], 1) - top))[:, 0]
 
 
 def standardize(x: Array, *, eps: float) -> Array:

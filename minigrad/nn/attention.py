@@ -28,7 +28,6 @@ from minigrad.ops.elementwise import (
     logical_or,
     not_equal,
     sin,
-    tanh,
     where,
 )
 from minigrad.ops.linalg import linear, matmul
@@ -37,6 +36,7 @@ from minigrad.ops.reduce import any as any_
 from minigrad.ops.reduce import mean, softmax
 from minigrad.ops.reduce import sum as sum_
 from minigrad.ops.shape import concat, expand_dims, permute_dims, reshape, split
+from minigrad.ops.smooth import tanh
 
 
 class Mask(NamedTuple):

@@ -13,10 +13,11 @@ from minigrad.core import as_value
 from minigrad.errors import ShapeError
 from minigrad.nn.layers import one_value
 from minigrad.nn.losses import check_reduction, reduce_loss
-from minigrad.ops.elementwise import greater, logaddexp, maximum, where
+from minigrad.ops.elementwise import greater, maximum, where
 from minigrad.ops.index import take_along_axis
 from minigrad.ops.reduce import logsumexp
 from minigrad.ops.shape import concat, expand_dims
+from minigrad.ops.smooth import logaddexp
 from minigrad.recurrence import scan
 
 Array = np.ndarray[Any, Any]

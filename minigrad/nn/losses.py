@@ -19,7 +19,6 @@ from minigrad.ops.elementwise import (
     logical_and,
     logical_not,
     not_equal,
-    softplus,
     square,
     where,
 )
@@ -27,13 +26,9 @@ from minigrad.ops.reduce import any as any_
 from minigrad.ops.reduce import cross_entropy_rows, log_softmax
 from minigrad.ops.reduce import sum as sum_
 from minigrad.ops.shape import reshape
+from minigrad.ops.smooth import softplus
 
 Array = np.ndarray[Any, Any]
-
-
-def log_sigmoid(x: Any) -> Any:
-    """log σ(x), which for x far below 0 is x."""
-    return -softplus(-as_value(x))
 
 
 def cross_entropy(logits: Any, targets: Any, *, weight: Any = None, ignore_index: int | None = None,

@@ -162,9 +162,9 @@ floor: Op = elementwise("floor", np.floor, loop="np.floor({0})", sample=[(0.1, 0
 
 exp = elementwise("exp", np.exp, lambda g, out, _x: (g * out,), loop="exp{f}({0})", sample=[(-3, 3)], result="float")
 expm1 = elementwise(
-    "expm1", np.expm1, lambda g, out, _x: (g * (out + 1),), loop="np.expm1({0})", sample=[(-3, 3)], result="float"
+    "expm1", np.expm1, lambda g, _out, x: (g * exp(x),), loop="np.expm1({0})", sample=[(-3, 3)], result="float"
 )
-log: Op = elementwise("log", np.log, lambda g, _out, x: (g / x,), loop="np.log({0})", sample=[(0.5, 3)], result="float")
+log: Op = elementwise("log", np.log, lambda g, _out, x: (g / x,), loop="log{f}({0})", sample=[(0.5, 3)], result="float")
 log1p = elementwise(
     "log1p", np.log1p, lambda g, _out, x: (g / (1 + x),), loop="np.log1p({0})", sample=[(-0.5, 3)], result="float"
 )
@@ -178,54 +178,6 @@ cos: Op = elementwise(
 tan = elementwise(
     "tan", np.tan, lambda g, out, _x: (g * (1 + out * out),), loop="np.tan({0})", sample=[(-1, 1)], result="float"
 )
-tanh = elementwise(
-    "tanh", np.tanh, lambda g, out, _x: (g * (1 - out * out),), loop="tanh{f}({0})", sample=[(-3, 3)], result="float"
-)
-
-
-def _logaddexp_vjp(g: Any, _out: Any, x: Any, y: Any) -> tuple[Any, Any]:
-    s = sigmoid(where(equal(x, y), 0.0, x - y))  # two equal infinities share the gradient
-    return g * s, g * (1 - s)
-
-
-logaddexp = elementwise(
-    "logaddexp", np.logaddexp, _logaddexp_vjp, loop="np.logaddexp({0}, {1})", sample=[(-3, 3), (-3, 3)], result="float"
-)
-
-
-def _sigmoid(x: Any) -> Any:
-    return np.tanh(x * 0.5) * 0.5 + 0.5  # never overflows, unlike 1 / (1 + exp(-x))
-
-
-sigmoid = elementwise(
-    "sigmoid",
-    _sigmoid,
-    lambda g, out, _x: (g * out * (1 - out),),
-    loop="sigmoid{f}({0})",
-    sample=[(-3, 3)],
-    result="float",
-)
-
-
-def _erf(x: Any) -> Any:
-    from minigrad.kernels import cpu  # loads Numba: only who asks for gelu pays
-
-    x = np.asarray(x)
-    flat = np.ascontiguousarray(x, dtype=x.dtype if x.dtype.kind == "f" else np.float64).reshape(-1)
-    out = np.empty_like(flat)
-    cpu.erf(flat, out)
-    return out.reshape(x.shape)
-
-
-erf = elementwise(
-    "erf",
-    _erf,
-    lambda g, _out, x: (g * 1.1283791670955126 * exp(-x * x),),
-    loop="erf{f}({0})",
-    sample=[(-2, 2)],
-    result="float",
-)  # the factor is 2 / sqrt(pi)
-
 # --- choice and comparison ----------------------------------------------------------------------------------------
 
 relu = elementwise(
@@ -359,26 +311,10 @@ def leaky_relu(x: Any, negative_slope: float = 0.01) -> Any:
 
 
 def elu(x: Any, alpha: float = 1.0) -> Any:
-    """`x` where positive, else `alpha * (exp(x) - 1)` (Clevert et al. 2016)."""
+    """`x` where positive, else `alpha * (exp(x) - 1)` (Clevert et al. 2016); at 0 the slope is `alpha`."""
     x = as_value(x)
-    return where(greater(x, 0), x, number("elu", "alpha", alpha) * expm1(minimum(x, 0.0)))
-
-
-def gelu(x: Any) -> Any:
-    """`x * P(Z <= x)` for a normal Z, exact (Hendrycks and Gimpel 2016)."""
-    x = as_value(x)
-    return 0.5 * x * (1 + erf(x * 0.7071067811865476))
-
-
-def silu(x: Any) -> Any:
-    """`x * sigmoid(x)`."""
-    x = as_value(x)
-    return x * sigmoid(x)
-
-
-def softplus(x: Any) -> Any:
-    """`log(1 + exp(x))`, without overflow."""
-    return logaddexp(as_value(x), 0.0)
+    positive = greater(x, 0)
+    return where(positive, x, number("elu", "alpha", alpha) * expm1(where(positive, 0.0, x)))
 
 
 def require_floating(where: str, x: Any) -> None:

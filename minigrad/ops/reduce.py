@@ -139,13 +139,54 @@ _softmax = declare(
     expand=lambda x: (e := el.exp(x - max(x, -1, keepdims=True))) / sum(e, -1, keepdims=True),
     samples=_row_samples,
 )
+
+
+def _rest(less: Any, axis: Axis) -> Any:
+    """The sum of exp(less) less 1, where the largest of them is 0: beside its 1 a small rest would lose its digits.
+
+    Choices, not differences: generated code may add in another order.
+    """
+    is_top = el.equal(less, 0)
+    some = sum(el.where(is_top, 0.0, el.exp(less)), axis, keepdims=True)
+    ties = sum(el.astype(is_top, less.dtype), axis, keepdims=True)
+    return some + el.where(el.equal(ties, 1), 0.0, ties - 1)
+
+
+def _log_softmax_vjp(g: Any, out: Any, _x: Any) -> tuple[Any]:
+    """g - p sum(g), each element's own part of it as g (1 - p): where p is near 1 that is all there is."""
+    others = sum(g, axis=-1, keepdims=True) - g
+    return (-g * el.expm1(out) - el.exp(out) * others,)
+
+
 _log_softmax = declare(
     "log_softmax",
     forward=rows.log_softmax,
     type_rule=_row_type,
-    vjp=lambda g, out, _x: (g - el.exp(out) * sum(g, axis=-1, keepdims=True),),
-    expand=lambda x: (s := x - max(x, -1, keepdims=True)) - el.log(sum(el.exp(s), -1, keepdims=True)),
+    vjp=_log_softmax_vjp,
+    expand=lambda x: (s := x - max(x, -1, keepdims=True)) - el.log1p(_rest(s, -1)),
     samples=_row_samples,
+)
+
+
+def _logsumexp_type(x: Any, *, axes: Shape) -> ArrayType:
+    el.require_floating("logsumexp", x)
+    found: ArrayType = _max.type_rule(x, axes=axes, keepdims=True)
+    return found
+
+
+def _logsumexp_expand(x: Any, *, axes: Shape) -> Any:
+    top = max(x, axes, keepdims=True)
+    top = el.where(el.isfinite(top), top, 0.0)
+    return el.log1p(_rest(x - top, axes)) + top
+
+
+_logsumexp = declare(
+    "logsumexp",
+    forward=rows.logsumexp,
+    type_rule=_logsumexp_type,
+    vjp=lambda g, out, x, axes: (g * el.exp(x - out),),
+    expand=_logsumexp_expand,
+    samples=lambda rng: [((rng.normal(size=(2, 3, 4)),), {"axes": axes}) for axes in ((1,), (0, 2), (0, 1, 2))],
 )
 
 
@@ -165,10 +206,10 @@ standardize = declare(
 )
 
 
-def _cross_entropy_vjp(g: Any, _out: Any, x: Any, targets: Any) -> tuple[Any, None]:
-    """[R] -> [R, C]: softmax less 1 at the target."""
-    hit = el.astype(el.equal(reshape(targets, (-1, 1)), np.arange(x.shape[1])), x.dtype)
-    return (_softmax(x) - hit) * reshape(g, (-1, 1)), None
+def _cross_entropy_vjp(g: Any, out: Any, x: Any, targets: Any) -> tuple[Any, None]:
+    """[R] -> [R, C]: softmax, less 1 at the target, where it is exp(-out)."""
+    hit = el.equal(reshape(targets, (-1, 1)), np.arange(x.shape[1]))
+    return el.where(hit, el.expm1(-reshape(out, (-1, 1))), _softmax(x)) * reshape(g, (-1, 1)), None
 
 
 # x [R, C], targets [R] in 0 .. C - 1 -> [R]
@@ -317,12 +358,7 @@ def log_softmax(x: Any, axis: int = -1) -> Any:
 
 def logsumexp(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     """`log(sum(exp(x)))` over axes, without overflow; `-inf` where every element is `-inf`."""
-    x = as_value(x)
-    top = el.stop_gradient(max(x, axis, keepdims=True))
-    top = el.where(el.isfinite(top), top, 0.0)
-    total = el.log(sum(el.exp(x - top), axis, keepdims=True)) + top
-    return (
-        total
-        if flag("logsumexp", "keepdims", keepdims)
-        else reshape(total, _reduced(x, normalize_axes("logsumexp", axis, x.ndim), False))
-    )
+    x = el.astype(x, np.float64) if (x := as_value(x)).dtype.kind != "f" else x
+    axes = normalize_axes("logsumexp", axis, x.ndim)
+    total = _logsumexp(x, axes=axes)
+    return total if flag("logsumexp", "keepdims", keepdims) else reshape(total, _reduced(x, axes, False))

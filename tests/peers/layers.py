@@ -16,7 +16,9 @@ T, B, D, H, E, S = 4, 3, 2, 3, 4, 5
 def places(module: Any) -> Iterator[tuple[str, Any, str]]:
     """Where each weight is kept: its name as PyTorch's, the module, the attribute."""
     if isinstance(module, mg.nn.Recurrent):
-        yield from ((f"{name}_{place}", cell, name) for place, cell in module.children() for name, _ in cell.named_parameters())
+        yield from (
+            (f"{name}_{place}", cell, name) for place, cell in module.children() for name, _ in cell.named_parameters()
+        )
         return
     for name, parameter in module.named_parameters():
         *path, attribute = name.split(".")
