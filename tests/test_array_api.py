@@ -129,7 +129,7 @@ def test_what_makes_arrays_as_numpy() -> None:
 
 # --- one rule for dtypes --------------------------------------------------------------------------------------------
 
-ON_FLOATS = {"softmax", "log_softmax", "standardize", "cross_entropy"}  # their functions cast before
+ON_FLOATS = {"logsumexp", "softmax", "log_softmax", "standardize", "cross_entropy"}  # their functions cast before
 
 
 @pytest.mark.parametrize("name", sorted(set(core.OPS) - {"to"}))

@@ -20,7 +20,16 @@ from minigrad.llvm import COLS, ROWS
 
 Numbers = np.ndarray[Any, Any]
 UNTRACED = np.empty((1, 1))
-FORWARDS = SimpleNamespace(**{name: op.forward for name, op in OPS.items()})
+
+
+class Forwards:
+    """What each op of the table does to arrays, by name."""
+
+    def __getattr__(self, name: str) -> Any:
+        return OPS[name].forward
+
+
+FORWARDS = Forwards()
 
 
 def functions(program: Program, device: str = "cpu") -> Any:

@@ -169,9 +169,12 @@ def take_along_axis(x: Any, indices: Any, axis: int = -1) -> Any:
 
 def repeat(x: Any, repeats: Any, axis: int | None = None) -> Any:
     """Each element along an axis that many times (`None`: of the flattened array)."""
-    x, counts = as_value(x), _integers("repeat", repeats).numpy()
+    x = as_value(x)
+    if not isinstance(repeats, (int, np.integer, np.ndarray)):  # a number is known while a cell is traced
+        repeats = _integers("repeat", repeats).numpy()
+    counts = np.asarray(repeats)
     n = prod(x.shape) if axis is None else x.shape[normalize_axis("repeat", axis, x.ndim)]
-    if counts.size not in (1, n) or counts.ndim > 1 or (counts < 0).any():
+    if counts.dtype.kind not in "iu" or counts.size not in (1, n) or counts.ndim > 1 or (counts < 0).any():
         raise ShapeError(f"repeat: takes one number from 0 on, or one for each of {n}, not {short(repeats)}.")
     with in_memory("repeat"):
         indices = np.repeat(np.arange(n), counts)
