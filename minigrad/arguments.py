@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.errors import DtypeError, ShapeError
+from minigrad.errors import DtypeError, MinigradError, ShapeError
 
 MOST_AXES = 64  # of NumPy
 MOST_ELEMENTS = 2**60  # beyond this the number of bytes overflows
@@ -21,7 +21,9 @@ def in_memory(where: str) -> Iterator[None]:
     """Refuse what NumPy has no memory for within the block, with a ShapeError."""
     try:
         yield
-    except (MemoryError, ValueError) as error:
+    except MinigradError:
+        raise
+    except (MemoryError, ValueError, OverflowError) as error:
         raise ShapeError(f"{where}: {said(error)}. Ask for fewer elements.") from None
 
 

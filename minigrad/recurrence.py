@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from minigrad import random
+from minigrad.arguments import flag, short
 from minigrad.arraytype import show
 from minigrad.core import as_value, running
 from minigrad.device import put
@@ -67,6 +68,10 @@ def scan(
     >>> mg.scan(lambda total, x: (total + x, total + x), mg.zeros(1), mg.ones((3, 1)))[0]
     tensor([3.])
     """
+    if not callable(cell):
+        raise ScanError(f"scan: the cell must be a function of (carry, x), not {short(cell)}.")
+    if compiled is not None and not isinstance(compiled, (bool, np.bool_)):
+        raise ScanError(f"scan: compiled is None, True or False, not {short(compiled)}.")
     steps = Steps(cell, carry, xs, length, lengths, reverse)
     for hear in listeners:
         hear(steps)
@@ -132,13 +137,14 @@ _said: set[str] = set()
 def _say_once(text: str) -> None:
     if text not in _said:
         _said.add(text)
-        print(f"minigrad: {text}.", file=sys.stderr)
+        plain = "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in text)  # it steers no terminal
+        print(f"minigrad: {plain}.", file=sys.stderr)
 
 
 def _segment_length(checkpoint: int | str | None, length: int) -> int:
     if checkpoint is None:
         return max(length, 1)
-    if checkpoint == "sqrt":
+    if isinstance(checkpoint, str) and checkpoint == "sqrt":
         return max(isqrt(max(length - 1, 0)) + 1, 1)
     if not isinstance(checkpoint, int) or isinstance(checkpoint, bool) or checkpoint < 1:
         raise ScanError(f'scan: checkpoint is None, a number of steps from 1 on, or "sqrt", not {checkpoint!r}.')
@@ -163,7 +169,7 @@ class Steps:
     """A cell with its checked arguments; `run` is the loop."""
 
     def __init__(self, cell: Cell, carry: Any, xs: Any, length: Any, lengths: Any, reverse: bool) -> None:
-        self.cell, self.reverse = cell, bool(reverse)
+        self.cell, self.reverse = cell, flag("scan", "reverse", reverse)
         leaves, self.carry_structure = flatten(carry)
         self.carry = [as_value(leaf) for leaf in leaves]
         leaves, self.xs_structure = flatten(xs)
@@ -353,7 +359,10 @@ def _without_padding(x: Any, alive: Array) -> Any:
 
 def _alive(lengths: Any, length: int, carry: list[Tensor]) -> Array:
     """[T, B]: whether a row still runs at a step."""
-    array = np.asarray(lengths.numpy() if isinstance(lengths, Tensor) else lengths)
+    try:
+        array = np.asarray(lengths.numpy() if isinstance(lengths, Tensor) else lengths)
+    except ValueError:
+        raise ScanError(f"scan: lengths must be integers [B], not {short(lengths)}.") from None
     if array.ndim != 1 or array.dtype.kind not in "iu":
         raise ScanError(f"scan: lengths must be integers [B], not {array.dtype}{list(array.shape)}.")
     if array.size and not 0 <= array.min() <= array.max() <= length:

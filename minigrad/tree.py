@@ -6,7 +6,7 @@ Imports `errors` only.
     unflatten(shape, leaves)                            # the nest again
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 Structure = Any  # None for a leaf, else (kind, keys, parts)
@@ -17,7 +17,8 @@ def flatten(nest: Any) -> tuple[list[Any], Structure]:
     if nest is None:
         return [], ("none", (), ())
     if isinstance(nest, dict):
-        keys, parts = tuple(sorted(nest)), [nest[k] for k in sorted(nest)]
+        keys = _sorted(nest)
+        parts = [nest[k] for k in keys]
     elif isinstance(nest, (tuple, list)):
         keys, parts = tuple(range(len(nest))), list(nest)
     else:
@@ -25,6 +26,14 @@ def flatten(nest: Any) -> tuple[list[Any], Structure]:
     flat = [flatten(part) for part in parts]
     leaves = [leaf for some, _ in flat for leaf in some]
     return leaves, (type(nest), keys, tuple(structure for _, structure in flat))
+
+
+def _sorted(keys: Iterable[Any]) -> tuple[Any, ...]:
+    """Keys in order; those that do not compare, by kind and text."""
+    try:
+        return tuple(sorted(keys))
+    except TypeError:
+        return tuple(sorted(keys, key=lambda k: (type(k).__name__, repr(k))))
 
 
 def unflatten(structure: Structure, leaves: Sequence[Any]) -> Any:

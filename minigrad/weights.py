@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from minigrad.arguments import short
 from minigrad.errors import UsageError, WeightsError
 from minigrad.files import write_atomically
 
@@ -43,7 +44,7 @@ def read_arrays(path: str | os.PathLike[str]) -> tuple[dict[str, Array], dict[st
 
 def save(path: str | os.PathLike[str], module: Any) -> None:
     """Write a module's weights to a safetensors file, atomically."""
-    write_arrays(path, _module("mg.save", module).state_dict())
+    write_arrays(_file("mg.save", path), _module("mg.save", module).state_dict())
 
 
 def load_weights(path: str | os.PathLike[str], module: Any) -> None:
@@ -52,11 +53,17 @@ def load_weights(path: str | os.PathLike[str], module: Any) -> None:
     Raises:
         WeightsError: if the file is damaged, or its names and shapes are not the module's.
     """
-    arrays = read_arrays(path)[0]
+    arrays = read_arrays(_file("mg.load_weights", path))[0]
     try:
         _module("mg.load_weights", module).load_state_dict(arrays)
     except WeightsError as error:
         raise WeightsError(f"{path}: {error}") from None
+
+
+def _file(where: str, path: Any) -> str | os.PathLike[str]:
+    if not isinstance(path, (str, os.PathLike)):
+        raise UsageError(f"{where}: path must be the name of a file, not {short(path)}.")
+    return path
 
 
 def _module(where: str, module: Any) -> Any:

@@ -271,3 +271,54 @@ def test_a_split_of_one_column_and_none(compiled) -> None:
     (ys[0].sum() + ys[1].sum()).backward()
     np.testing.assert_allclose(ys[0].detach().numpy(), np.tanh(x.detach().numpy()))
     np.testing.assert_allclose(x.grad.numpy(), 3 - np.tanh(x.detach().numpy()) ** 2)
+
+
+INTEGERS = "int8 int16 int32 int64 uint8 uint16 uint32 uint64".split()
+
+
+@pytest.mark.parametrize("dtype", INTEGERS)
+def test_integers_in_a_compiled_cell_are_numpys(dtype) -> None:
+    """They wrap where they are full, and reductions begin with the least and the most that they hold."""
+    ends, rng = np.iinfo(dtype), np.random.default_rng(0)
+    x = rng.integers(ends.min // 2, ends.max, (3, 2, 4), dtype=dtype)
+    x[0, 0, :2] = ends.max, ends.min
+    h = rng.integers(1, 100, (2, 4)).astype(dtype)
+
+    def cell(h, x):
+        results = (x + x, x * h, x - h, x // h, x % h, mg.max(x, axis=1), mg.min(x, axis=1), mg.sum(x, axis=1), -x, abs(x),
+                   mg.where(x > h, x, h), mg.square(x), x & h, x ^ h, ~x, x | 3, x >> 1, x << 1, x / h, x * 2 + 1)  # fmt: skip
+        return h, results
+
+    _, ys = mg.scan(cell, h, x, compiled=True)
+    with np.errstate(all="ignore"):
+        wanted = (x + x, x * h, x - h, x // h, x % h, x.max(2), x.min(2), x.sum(2), -x, abs(x), np.where(x > h, x, h),
+                  np.square(x), x & h, x ^ h, ~x, x | 3, x >> 1, x << 1, x / h, x * 2 + 1)  # fmt: skip
+    for i, (ours, theirs) in enumerate(zip(ys, wanted, strict=True)):
+        assert ours.dtype == theirs.dtype, i
+        np.testing.assert_array_equal(ours.numpy(), theirs, err_msg=str(i))
+
+
+@ROADS
+def test_booleans_have_a_largest_and_a_smallest(compiled) -> None:
+    x = np.random.default_rng(0).random((3, 2, 2)) > 0.5
+    _, (most, least) = mg.scan(lambda h, x: (h, (mg.max(x, axis=1), mg.min(x, axis=1))), np.ones((2, 1)), x, compiled=compiled)
+    np.testing.assert_array_equal(most.numpy(), x.max(2))
+    np.testing.assert_array_equal(least.numpy(), x.min(2))
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"lengths": [[1], [1, 2]]}, "lengths must be integers"),
+        ({"checkpoint": np.ones(2)}, "checkpoint is"),
+        ({"compiled": np.ones(2)}, "compiled is"),
+        ({"compiled": "yes"}, "compiled is"),
+        ({"reverse": "no"}, "reverse must be"),
+        ({"length": 2.0}, "length is"),
+        ({"cell": None}, "the cell must be a function"),
+    ],
+)
+def test_what_a_scan_cannot_take_is_told_in_a_sentence(options, said) -> None:
+    cell = options.pop("cell", lambda h, x: (h, h)) if "cell" in options else (lambda h, x: (h, h))
+    with pytest.raises(mg.MinigradError, match=said):
+        mg.scan(cell, np.ones((2, 1)), np.ones((3, 2, 1)), **options)

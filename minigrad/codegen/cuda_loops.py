@@ -11,7 +11,7 @@ from minigrad.codegen.places import Place
 from minigrad.codegen.plan import Statement, identifier
 from minigrad.codegen.schedule import Loop
 from minigrad.codegen.text import Text
-from minigrad.ops.reduce import START, STEP
+from minigrad.ops.reduce import START, STEP, start_of
 
 LEADING = ("time", "carry", "swap", "norm")  # kinds of arrays with one part a step
 
@@ -140,7 +140,7 @@ class CudaLoop(LoopWriter):
         return "bool" if s.out.dtype.kind == "b" else s.type.name
 
     def _starts(self) -> list[str]:
-        return [f"{self._name(s)} = {START[s.kind].format(t=self._type(s))}" for s in self.reductions]
+        return [f"{self._name(s)} = {start_of(s.kind, s.out.dtype)}" for s in self.reductions]
 
     def _steps(self) -> list[str]:
         return [
@@ -166,7 +166,7 @@ class CudaLoop(LoopWriter):
         for s in self.reductions:
             name = self._name(s)
             step = STEP[s.kind].format(a=name, x="part[e]")
-            start = START[s.kind].format(t=self._type(s))
+            start = start_of(s.kind, s.out.dtype)
             self.out.put(f"part[me] = {name}", "cuda.syncthreads()", f"{name} = {start}", "for e in range(threads):")
             self.out.put(f"    {name} = {step}", f"{name} = {self._type(s)}({name})", "cuda.syncthreads()")
         self.out.put(*self._stores())

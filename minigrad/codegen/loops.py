@@ -17,7 +17,7 @@ from minigrad.codegen.plan import COPY, Statement, identifier
 from minigrad.codegen.schedule import Loop
 from minigrad.codegen.text import Text
 from minigrad.ir.graph import Variable
-from minigrad.ops.reduce import START, STEP
+from minigrad.ops.reduce import START, STEP, start_of
 
 
 class LoopWriter:
@@ -76,7 +76,9 @@ class LoopWriter:
             is_argument = re.search(rf"[(,] ?\{{{i}\}}[,)]", s.template)
             parts.append(text if is_argument or s.template == COPY else closed(text))
         t = "bool" if s.out.dtype.kind == "b" else s.out.dtype.name
-        return s.template.format(*parts, t=t, f=s.type.itemsize * 8)
+        text = s.template.format(*parts, t=t, f=s.type.itemsize * 8)
+        is_narrow = s.out.dtype.kind in "iu" and s.out.dtype != np.int64 and s.template != COPY
+        return f"{t}({text})" if is_narrow else text  # Numba computes with integers in 64 bits
 
     def looked_up(self, s: Statement) -> str:
         """One element of the row of a table that an index names; one out of range is told of after the loop."""
@@ -143,7 +145,7 @@ class LoopWriter:
 
     def reduce(self, s: Statement) -> None:
         """Into a variable if what is reduced comes innermost, else onto a stored row."""
-        start = START[s.kind].format(t="bool" if s.out.dtype.kind == "b" else s.type.name)
+        start = start_of(s.kind, s.out.dtype)
         reduced = [d for d, axis in enumerate(self.axes) if axis in s.axes]
         depth = len(self.axes) - len(reduced)
         x = closed(self.operand(s.operands[0], s))

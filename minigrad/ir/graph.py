@@ -61,7 +61,8 @@ class Variable(Operators):
             "Use mg.where, or options and shapes, which are known."
         )
 
-    __bool__ = __int__ = __float__ = __index__ = __array__ = __array_ufunc__ = numpy = item = _no_value
+    __bool__ = __int__ = __float__ = __index__ = __complex__ = __round__ = __trunc__ = __floor__ = __ceil__ = _no_value
+    __contains__ = __array__ = __array_ufunc__ = __array_function__ = numpy = item = tolist = _no_value
 
 
 Atom = Any  # a Variable, or a Python scalar that stands for itself

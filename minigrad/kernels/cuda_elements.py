@@ -115,12 +115,11 @@ def _reduction_kernel(name: str, start: str, step: str, dtype: str) -> Any:
     """[n, m] -> [n]."""
     shared = {"bool": "boolean"}.get(dtype, dtype)
     t = dtype
-    begin = f"{t}(x[x_at + i * m])" if "inf" in start else start.format(t=t)  # integers know no infinity
     text = f"""def {name}_of(n, m, x, x_at, out):
     part = cuda.shared.array(0, types.{shared})
     me = cuda.threadIdx.x
     for i in range(cuda.blockIdx.x, n, cuda.gridDim.x):
-        total = {begin}
+        total = {start}
         for k in range(me, m, cuda.blockDim.x):
             new = {t}(x[x_at + i * m + k])
             total = {step.format(a="total", x="new")}

@@ -19,7 +19,7 @@ from minigrad.kernels.cuda_array import CudaArray, empty, has_dots, put, zeros
 from minigrad.kernels.cuda_elements import compute, reduce
 from minigrad.kernels.cuda_products import einsum, product
 from minigrad.ops.index import ARRAY
-from minigrad.ops.reduce import START, STEP
+from minigrad.ops.reduce import START, STEP, start_of
 
 Shape = tuple[int, ...]
 
@@ -69,7 +69,8 @@ def _apart(x: Any, out: CudaArray) -> Any:
 
 def _reduced(op: Op, x: Any, *, axes: Shape, keepdims: bool) -> CudaArray:
     result = op.type_rule(x, axes=axes, keepdims=keepdims)
-    return reduce(op.name, START[op.name], STEP[op.name], x, axes, result.dtype).reshape(result.shape)
+    start = start_of(op.name, result.dtype)
+    return reduce(op.name, start, STEP[op.name], x, axes, result.dtype).reshape(result.shape)
 
 
 # --- views, and joining -------------------------------------------------------------------------------------------

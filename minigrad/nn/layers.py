@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from minigrad import random
+from minigrad.arguments import MOST_ELEMENTS, in_memory, short, sizes_of
 from minigrad.arraytype import show
 from minigrad.core import Value, as_value, draw
 from minigrad.errors import DtypeError, ShapeError, UsageError
@@ -22,14 +23,15 @@ Array = np.ndarray[Any, Any]
 
 def uniform(shape: tuple[int, ...], bound: float) -> Parameter:
     """A float32 weight drawn from U[-bound, bound]."""
-    return Parameter(random.generator().uniform(-bound, bound, shape).astype(np.float32))
+    with in_memory("a layer"):
+        return Parameter(random.generator().uniform(-bound, bound, sizes_of("a layer", shape)).astype(np.float32))
 
 
 def check_sizes(where: str, **sizes: Any) -> None:
-    """Raise UsageError unless every size is an integer from 1 on."""
+    """Raise UsageError unless every size is an integer from 1 on, and none that no memory holds."""
     for name, size in sizes.items():
-        if not is_integer(size) or size < 1:
-            raise UsageError(f"{where}: {name} must be an integer from 1 on, not {size!r}.")
+        if not is_integer(size) or not 1 <= size < MOST_ELEMENTS:
+            raise UsageError(f"{where}: {name} must be an integer from 1 on that fits into memory, not {short(size)}.")
 
 
 def check_flags(where: str, **flags: Any) -> None:
@@ -94,7 +96,8 @@ class Embedding(Module):
 
     def __init__(self, num_embeddings: int, embedding_dim: int, padding_idx: int | None = None) -> None:
         check_sizes("Embedding", num_embeddings=num_embeddings, embedding_dim=embedding_dim)
-        table = random.generator().standard_normal((num_embeddings, embedding_dim), dtype=np.float32)
+        with in_memory("Embedding"):
+            table = random.generator().standard_normal((num_embeddings, embedding_dim), dtype=np.float32)
         self.padding_idx = padding_idx
         if padding_idx is not None:
             if not is_integer(padding_idx) or not -num_embeddings <= padding_idx < num_embeddings:
@@ -129,8 +132,9 @@ class LayerNorm(Module):
     def __init__(self, normalized_shape: int, eps: float = 1e-5) -> None:
         check_sizes("LayerNorm", normalized_shape=normalized_shape)
         self.eps = eps
-        self.weight = Parameter(np.ones(normalized_shape, np.float32))
-        self.bias = Parameter(np.zeros(normalized_shape, np.float32))
+        with in_memory("LayerNorm"):
+            self.weight = Parameter(np.ones(normalized_shape, np.float32))
+            self.bias = Parameter(np.zeros(normalized_shape, np.float32))
 
     def forward(self, x: Any) -> Any:
         """[..., D] -> [..., D]."""

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from minigrad.arguments import in_memory
 from minigrad.arraytype import show
 from minigrad.core import Value, as_value
 from minigrad.errors import DtypeError, ScanError, ShapeError, UsageError, did_you_mean
@@ -65,7 +66,8 @@ class Recurrent(Module):
         self.cells: list[Cell] = []
         for layer in range(num_layers):
             size = input_size if layer == 0 else self.output_size
-            self.cells += [kind(size, hidden_size, **cell_options) for _ in range(self.directions)]
+            with in_memory("Recurrent"):
+                self.cells += [kind(size, hidden_size, **cell_options) for _ in range(self.directions)]
         self.dropout = Dropout(dropout)
 
     @property

@@ -22,14 +22,14 @@ bitwise_invert = elementwise(
 bitwise_left_shift = elementwise(  # past the last bit there is 0, or the sign
     "bitwise_left_shift",
     np.left_shift,
-    loop="{t}({0} << {1} if {1} < {f} else 0)",
+    loop="{t}({0} << {1} if {1} < {t}({f}) else {t}(0))",
     sample=[(-9, 9), (0, 70)],
     result="integer",
 )
 bitwise_right_shift = elementwise(
     "bitwise_right_shift",
     np.right_shift,
-    loop="{t}({0} >> {1} if {1} < {f} else -1 if {0} < 0 else 0)",
+    loop="{t}({0} >> {1} if {1} < {t}({f}) else {t}(-1) if {0} < {t}(0) else {t}(0))",
     sample=[(-9, 9), (0, 70)],
     result="integer",
 )

@@ -154,7 +154,7 @@ abs = elementwise(
     "abs", np.abs, lambda g, _out, x: (g * sign(x),), loop="abs({0})", sample=[(0.5, 2)], booleans="bool"
 )  # at 0: slope 0
 sign: Op = elementwise(
-    "sign", np.sign, loop="np.sign({0})", sample=[(0.5, 2)], booleans=""
+    "sign", np.sign, loop="np.sign({0})", loops_over="fi", sample=[(0.5, 2)], booleans=""
 )  # flat wherever it has a slope: carries no gradient
 floor: Op = elementwise("floor", np.floor, loop="np.floor({0})", sample=[(0.1, 0.9)], booleans="bool")  # likewise
 

@@ -43,7 +43,7 @@ def _samples(rng: np.random.Generator) -> Any:
 
 
 # How a reduction begins, and how it takes one more element `x` to what it has, `a`: for generated code.
-START = {"sum": "{t}(0)", "max": "{t}(-np.inf)", "min": "{t}(np.inf)", "all": "True", "any": "False"}
+START = {"sum": "{t}(0)", "max": "{t}({least})", "min": "{t}({most})", "all": "True", "any": "False"}
 STEP = {
     "sum": "{a} + {x}",
     "max": "{x} if {x} > {a} or {x} != {x} else {a}",
@@ -51,6 +51,16 @@ STEP = {
     "all": "{a} and {x}",
     "any": "{a} or {x}",
 }
+
+
+def start_of(kind: str, dtype: np.dtype[Any]) -> str:
+    """What a reduction begins with, in a dtype."""
+    if dtype.kind == "b":
+        return START[kind].format(t="bool", least=False, most=True)
+    if dtype.kind == "f":
+        return START[kind].format(t=dtype.name, least="-np.inf", most="np.inf")
+    ends = np.iinfo(dtype)
+    return START[kind].format(t=dtype.name, least=f"{ends.min + 1} - 1", most=ends.max)  # -2^63 is no literal
 
 
 def _reduction(name: str, ufunc: Any, vjp: Any, dtype: Any = None) -> Any:
