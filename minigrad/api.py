@@ -67,13 +67,10 @@ from minigrad.ops.reduce import (
     argmax,
     argmin,
     cumulative_sum,
-    log_softmax,
-    logsumexp,
     max,
     mean,
     min,
     prod,
-    softmax,
     std,
     sum,
     var,
@@ -95,6 +92,7 @@ from minigrad.ops.shape import (
     unstack,
 )  # fmt: skip
 from minigrad.ops.smooth import erf, gelu, logaddexp, sigmoid, silu, softplus, tanh
+from minigrad.ops.softmax import log_softmax, logsumexp, softmax
 from minigrad.random import seed
 from minigrad.recurrence import scan
 from minigrad.tracing import no_trace, trace

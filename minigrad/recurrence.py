@@ -22,8 +22,9 @@ from minigrad.eager import Eager
 from minigrad.errors import DeviceError, DtypeError, MinigradError, ScanError, ShapeError, TraceError, placed
 from minigrad.folding import FoldNode, fold, untouched
 from minigrad.mode import mode, quiet, recording
-from minigrad.ops.elementwise import identity, isfinite, logical_or, stop_gradient, where
-from minigrad.ops.shape import concat, reshape, split, stack, unstack
+from minigrad.ops.elementwise import identity
+from minigrad.ops.shape import concat, split, stack, unstack
+from minigrad.padding import alive_rows, count_steps, select, without_padding
 from minigrad.tape import now
 from minigrad.tracing import ScanTrace, Step, tracing
 from minigrad.tree import flatten, paths, unflatten
@@ -185,10 +186,10 @@ class Steps:
             names = paths(self.xs_structure, "xs")
             sizes = ", ".join(f"{name} {show(x)}" for name, x in zip(names, self.xs, strict=True))
             raise ScanError(f"scan: the first axis of every leaf of xs is the time, and must agree: {sizes}.")
-        self.length = _length(length, len(self.xs[0]) if self.xs else None)
-        self.alive = None if lengths is None else _alive(lengths, self.length, self.carry)
+        self.length = count_steps(length, len(self.xs[0]) if self.xs else None)
+        self.alive = None if lengths is None else alive_rows(lengths, self.length, self.carry)
         if self.alive is not None and not self.alive.all():
-            self.xs = [_without_padding(x, self.alive) for x in self.xs]
+            self.xs = [without_padding(x, self.alive) for x in self.xs]
 
     @property
     def name(self) -> str:
@@ -222,8 +223,8 @@ class Steps:
             alive = None if self.alive is None else self.alive[start + t]
             kept = made
             if alive is not None:
-                kept = [_select(alive, new, old) for new, old in zip(made, carry, strict=True)]
-                y = [_select(alive, leaf, False if leaf.dtype.kind == "b" else 0) for leaf in y]
+                kept = [select(alive, new, old) for new, old in zip(made, carry, strict=True)]
+                y = [select(alive, leaf, False if leaf.dtype.kind == "b" else 0) for leaf in y]
             carry, ys[t] = kept, y
             steps.append(Step(start + t, made, kept, alive))
             for trace in self.traces:
@@ -285,8 +286,8 @@ class Steps:
         if self.alive is None:
             return made + y
         runs = values[m]
-        kept = [_select(runs, new, old) for new, old in zip(made, carry, strict=True)]
-        return kept + [_select(runs, leaf, False if leaf.dtype.kind == "b" else 0) for leaf in y] + made
+        kept = [select(runs, new, old) for new, old in zip(made, carry, strict=True)]
+        return kept + [select(runs, leaf, False if leaf.dtype.kind == "b" else 0) for leaf in y] + made
 
     def pull_eagerly(self, gs: list[Any], edges: list[Any], state: Any) -> list[Any]:
         """One cotangent a result -> one an edge, by the definition, on the tape: for derivatives of derivatives."""
@@ -328,52 +329,3 @@ def _kind(value: Any) -> str:
 
 def _zeros(shape: Any, like: Tensor) -> Tensor:
     return Tensor(put(np.zeros(shape, like.dtype), like.device))
-
-
-def _length(said: Any, of_xs: int | None) -> int:
-    """How many steps there are."""
-    if said is not None and (not isinstance(said, (int, np.integer)) or isinstance(said, bool) or said < 0):
-        raise ScanError(f"scan: length is a number of steps from 0 on, not {said!r}.")
-    if said is None and of_xs is None:
-        raise ScanError(
-            "scan: xs holds no Tensor [T, ...] whose first axis would say how many steps there are. Say length=T."
-        )
-    if said is not None and of_xs is not None and said != of_xs:
-        raise ScanError(f"scan: length is {said}, and xs have {of_xs} steps. Leave length out, or cut xs.")
-    return int(said if of_xs is None else of_xs)  # type: ignore[arg-type]
-
-
-def _without_padding(x: Any, alive: Array) -> Any:
-    """A leaf of xs [T, B, ...] with each row's own first step in the place of those that it does not run, or another
-    row's if it runs none: a product with a gradient of zero would still be NaN for what is not finite.
-    """
-    steps, batch = alive.shape
-    if x.ndim < 2 or x.shape[:2] != (steps, batch) or not alive.any():
-        return x
-    rows = np.where(alive.any(axis=0), np.arange(batch), np.argmax(alive.any(axis=0)))
-    first = stop_gradient(x[np.argmax(alive, axis=0)[rows], rows])
-    keep = as_value(alive.reshape(steps, batch, *[1] * (x.ndim - 2)))
-    # Floats [T, B] may as well be [T, D], the same for all rows: only what could do harm is replaced there.
-    return where(logical_or(keep, isfinite(x)) if x.ndim == 2 and x.dtype.kind == "f" else keep, x, first)
-
-
-def _alive(lengths: Any, length: int, carry: list[Tensor]) -> Array:
-    """[T, B]: whether a row still runs at a step."""
-    try:
-        array = np.asarray(lengths.numpy() if isinstance(lengths, Tensor) else lengths)
-    except ValueError:
-        raise ScanError(f"scan: lengths must be integers [B], not {short(lengths)}.") from None
-    if array.ndim != 1 or array.dtype.kind not in "iu":
-        raise ScanError(f"scan: lengths must be integers [B], not {array.dtype}{list(array.shape)}.")
-    if array.size and not 0 <= array.min() <= array.max() <= length:
-        row = int(np.argmax((array < 0) | (array > length)))
-        raise ScanError(f"scan: lengths[{row}] is {array[row]}, and must be from 0 to T = {length}.")
-    for leaf in carry:
-        if not leaf.ndim or leaf.shape[0] != array.size:
-            raise ScanError(f"scan: {array.size} lengths for a carry {show(leaf)}, whose first axis must be the batch.")
-    return np.arange(length)[:, None] < array
-
-
-def _select(alive: Array, new: Tensor, old: Any) -> Tensor:
-    """[B], [B, ...], [B, ...] -> [B, ...]: `new` in the rows that run."""
-    return where(reshape(as_value(alive), (-1, *[1] * (new.ndim - 1))), new, old)

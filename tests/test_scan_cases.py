@@ -301,7 +301,9 @@ def test_integers_in_a_compiled_cell_are_numpys(dtype) -> None:
 @ROADS
 def test_booleans_have_a_largest_and_a_smallest(compiled) -> None:
     x = np.random.default_rng(0).random((3, 2, 2)) > 0.5
-    _, (most, least) = mg.scan(lambda h, x: (h, (mg.max(x, axis=1), mg.min(x, axis=1))), np.ones((2, 1)), x, compiled=compiled)
+    _, (most, least) = mg.scan(
+        lambda h, x: (h, (mg.max(x, axis=1), mg.min(x, axis=1))), np.ones((2, 1)), x, compiled=compiled
+    )
     np.testing.assert_array_equal(most.numpy(), x.max(2))
     np.testing.assert_array_equal(least.numpy(), x.min(2))
 

@@ -33,10 +33,11 @@ from minigrad.ops.elementwise import (
 from minigrad.ops.linalg import linear, matmul
 from minigrad.ops.reduce import all as all_
 from minigrad.ops.reduce import any as any_
-from minigrad.ops.reduce import mean, softmax
+from minigrad.ops.reduce import mean
 from minigrad.ops.reduce import sum as sum_
 from minigrad.ops.shape import concat, expand_dims, permute_dims, reshape, split
 from minigrad.ops.smooth import tanh
+from minigrad.ops.softmax import softmax
 
 
 class Mask(NamedTuple):

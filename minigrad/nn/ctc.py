@@ -15,9 +15,9 @@ from minigrad.nn.layers import one_value
 from minigrad.nn.losses import check_reduction, reduce_loss
 from minigrad.ops.elementwise import greater, maximum, where
 from minigrad.ops.index import take_along_axis
-from minigrad.ops.reduce import logsumexp
 from minigrad.ops.shape import concat, expand_dims
 from minigrad.ops.smooth import logaddexp
+from minigrad.ops.softmax import logsumexp
 from minigrad.recurrence import scan
 
 Array = np.ndarray[Any, Any]

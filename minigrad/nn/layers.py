@@ -15,8 +15,8 @@ from minigrad.nn.module import Module, Parameter
 from minigrad.ops.elementwise import equal, stop_gradient, where
 from minigrad.ops.index import take, within
 from minigrad.ops.linalg import linear
-from minigrad.ops.reduce import standardize
 from minigrad.ops.shape import expand_dims
+from minigrad.ops.softmax import standardize
 
 Array = np.ndarray[Any, Any]
 

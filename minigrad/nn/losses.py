@@ -23,10 +23,10 @@ from minigrad.ops.elementwise import (
     where,
 )
 from minigrad.ops.reduce import any as any_
-from minigrad.ops.reduce import cross_entropy_rows, log_softmax
 from minigrad.ops.reduce import sum as sum_
 from minigrad.ops.shape import reshape
 from minigrad.ops.smooth import softplus
+from minigrad.ops.softmax import cross_entropy_rows, log_softmax
 
 Array = np.ndarray[Any, Any]
 
