@@ -279,7 +279,7 @@ def test_a_carry_of_another_type_is_shown_against_the_first() -> None:
         ((lambda c, x: c, H0, X), {}, r"must return \(carry, y\)"),
         ((lambda c, x: ((c, c), c), H0, X), {}, "another form"),
         ((lambda c, x: (c, c), H0, (X, X[:3])), {}, "first axis"),
-        ((lambda c, x: (c, c), H0, ()), {}, "at least one"),
+        ((lambda c, x: (c, c), H0, ()), {}, "first axis would say how many steps"),
         ((lambda c, x: (c, c), H0, X), {"lengths": [5, 1]}, r"lengths\[0\] is 5"),
         ((lambda c, x: (c, c), H0, X), {"lengths": [1.0, 2.0]}, "integers"),
         ((lambda c, x: (c, c), H0, X), {"lengths": [1, 2, 3]}, "first axis must be the batch"),

@@ -65,7 +65,7 @@ tan = _either(lambda x: math.tan(x), np.tan)
 floor = _either(_floor, np.floor)
 isfinite = _either(lambda x: math.isfinite(x), np.isfinite)
 sign = _either(lambda x: (x > 0) - (x < 0) + (x * 0 if x != x else 0), np.sign)  # noqa: PLR0124
-power = _either(lambda x, y: x**y, np.power)
+pow32 = pow64 = _either(lambda x, y: x**y, np.power)
 row_number = _either(
     lambda i, n: min(max(i + n if i < 0 else i, 0), n - 1), lambda i, n: min(max(i + n if i < 0 else i, 0), n - 1)
 )

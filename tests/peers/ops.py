@@ -14,7 +14,7 @@ import minigrad as mg
 
 CASES: list[Case] = []
 RENAMED = {
-    "equal": "eq", "not_equal": "ne", "less": "lt", "less_equal": "le", "greater": "gt", "greater_equal": "ge",
+    "bitwise_invert": "bitwise_not", "equal": "eq", "not_equal": "ne", "less": "lt", "less_equal": "le", "greater": "gt", "greater_equal": "ge",
     "cumulative_sum": "cumsum", "permute_dims": "permute", "expand_dims": "unsqueeze", "unstack": "unbind",
     "take_along_axis": "take_along_dim", "split": "tensor_split", "repeat": "repeat_interleave", "max": "amax",
     "min": "amin",
@@ -158,6 +158,10 @@ for name in REDUCTIONS:
         enter(f"{name} (2, 0, 3) over {axis}", partial(over_axes, name, axis, False, "", {}), ((2, 0, 3), *WIDE))
 for name in ("var", "std"):
     enter(f"{name}, correction 1", partial(over_axes, name, 1, False, "", {"correction": 1}), ((3, 4), *WIDE))
+BITS = np.array([[6, 5, -3], [0, 7, 12]]), np.array([[3, 1, 2], [5, 0, 4]])
+for name in "bitwise_and bitwise_or bitwise_xor bitwise_left_shift bitwise_right_shift".split():
+    enter(name, lambda m, x, y, n=name: getattr(m, n)(x, y), *BITS, order=0)
+enter("bitwise_invert", lambda m, x: m.bitwise_invert(x), BITS[0], order=0)
 for name in ("argmax", "argmin"):
     for axis, keepdims in [(None, False), (0, False), (-1, True), (1, False)]:
         enter(f"{name} over {axis}", partial(over_axes, name, axis, keepdims, "", {}), ((3, 4), *WIDE))
