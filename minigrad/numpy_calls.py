@@ -11,7 +11,7 @@ import numpy as np
 from minigrad.arguments import short
 from minigrad.core import OPS, as_value
 from minigrad.errors import UsageError
-from minigrad.ops import bits, create, index, linalg, reduce, shape, smooth
+from minigrad.ops import bits, create, index, linalg, reduce, shape, smooth  # noqa: F401  # all that NumPy has too
 from minigrad.ops import elementwise as el
 
 Function = Callable[..., Any]

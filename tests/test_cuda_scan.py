@@ -1,8 +1,8 @@
 """Scans on the GPU, or in its simulator, against their definition on the CPU, in each way that a kernel can run."""
 
-import grid
 from collections import OrderedDict
 
+import grid
 import numpy as np
 import pytest
 from cells import CELLS, D, H
