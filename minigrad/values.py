@@ -10,6 +10,7 @@ from math import ceil, floor, trunc
 from typing import Any, Self
 
 import numpy as np
+from numpy import ndarray
 
 from minigrad import device as devices
 from minigrad import numpy_calls, svg
@@ -34,11 +35,7 @@ class Tensor(Operators):
 
     def __init__(self, data: Any, edge: Edge | None = None, version: list[int] | None = None) -> None:
         """Wrap an array without a copy; users call `mg.tensor`."""
-        if not isinstance(data, np.ndarray) and not hasattr(data, "run_op"):
-            if not isinstance(data, np.generic):
-                raise DtypeError(f"mg.Tensor wraps an array, not {short(data)}. Use mg.tensor for numbers.")
-            data = np.asarray(data)  # NumPy makes a scalar of an array of no dimensions
-        self._data = data
+        self._data = data if type(data) is ndarray else _as_array(data)
         self.edge = edge
         self.version = [0] if version is None else version  # shared by all views of the same memory
         self.name = ""
@@ -296,7 +293,8 @@ class Tensor(Operators):
             raise GradientError(
                 f"backward() from {show(self)} needs a cotangent of that shape: y.backward(g), or y.sum().backward()."
             )
-        cotangent = np.ones(self.shape, self.dtype) if g is None else as_value(g)._data.astype(self.dtype)
+        given = np.ones(self.shape, self.dtype) if g is None else as_value(g)._data  # of an array that is a copy
+        cotangent = given.astype(self.dtype, copy=isinstance(g, Tensor))
         if cotangent.shape != self.shape:
             raise ShapeError(f"backward(g): g has shape {list(cotangent.shape)}, the value {list(self.shape)}.")
         cotangent = devices.put(cotangent, self.device)
@@ -311,6 +309,15 @@ class Tensor(Operators):
                         "pass. Call backward() before that, or compute the value again."
                     )
                 leaf.grad = found if leaf.grad is None else leaf.grad + found
+
+
+def _as_array(data: Any) -> Any:
+    """An array, of whatever device; of a scalar, which NumPy makes of an array of no dimensions, that array again."""
+    if isinstance(data, ndarray) or hasattr(data, "run_op"):
+        return data
+    if not isinstance(data, np.generic):
+        raise DtypeError(f"mg.Tensor wraps an array, not {short(data)}. Use mg.tensor for numbers.")
+    return np.asarray(data)
 
 
 class Plain(Tensor):

@@ -34,7 +34,8 @@ class Replayer(Interpreter):
         self.draws: dict[Variable, Callable[[], Any]] = {}
 
     def run(self, op: Op, inputs: tuple[Any, ...], metadata: dict[str, Any]) -> Any:
-        equation = self.next()
+        self.count += 1
+        equation = next(self.equations, None)
         if equation is None or equation.op is not op or len(inputs) != len(equation.inputs):
             raise Differs
         if metadata != equation.metadata:

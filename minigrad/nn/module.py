@@ -88,7 +88,10 @@ class Module:
     def _minigrad_inside(self) -> Iterator[tuple[str, "Parameter | Module"]]:
         """What is directly inside, nests opened, with its names."""
         for name, value in vars(self).items():
-            yield from _opened(name, value, ())
+            if isinstance(value, (Parameter, Module)):
+                yield name, value
+            elif isinstance(value, (*NESTS, set, frozenset)):
+                yield from _opened(name, value, ())
 
     def _minigrad_joined(self, place: str, name: str) -> str:
         """The name of a weight that is called `name` in the module at `place`."""
@@ -98,10 +101,14 @@ class Module:
         """Each weight with its name, those of a module once; or with all names that it has, circles left out."""
         seen = set() if seen is None else seen
         seen.add(id(self))
-        for place, value in sorted(self._minigrad_inside(), key=lambda named: isinstance(named[1], Module)):
+        modules: list[tuple[str, Module]] = []
+        for place, value in self._minigrad_inside():
             if isinstance(value, Parameter):
                 yield place, value
-            elif id(value) not in seen:
+            else:
+                modules.append((place, value))
+        for place, value in modules:
+            if id(value) not in seen:
                 for name, parameter in value._minigrad_named(seen, every=every):
                     yield self._minigrad_joined(place, name), parameter
         if every:
