@@ -219,7 +219,7 @@ class Tensor(Operators):
         return bool(OPS["equal"](self, value).numpy().any())
 
     def __repr__(self) -> str:
-        text = np.array2string(self.numpy(), separator=", ", prefix="tensor(")
+        text = np.array2string(self.detach().numpy(), separator=", ", prefix="tensor(")
         dtype = "" if self.dtype in (np.float32, np.int64, np.bool_) else f", dtype={self.dtype}"
         dtype += "" if self.device == "cpu" else f", device={self.device!r}"
         return f"tensor({text}{dtype}{', requires_grad=True' if self.requires_grad else ''})"

@@ -262,6 +262,7 @@ def test_numbers_taken_out_of_a_value_are_told_of_once(capsys) -> None:
     recurrence._said.clear()
     mg.scan(lambda h, x: (h @ w + x + h.detach().numpy(), None), np.ones((1, 2)), np.ones((2, 1, 2)))
     mg.scan(lambda h, x: (h @ w + x if float(h.sum()) > 0 else h, None), np.ones((1, 2)), np.ones((2, 1, 2)))
+    mg.scan(lambda h, x: (h @ w + x if repr(h) else h, None), np.ones((1, 2)), np.ones((2, 1, 2)), compiled=False)
     assert "no gradient flows" not in capsys.readouterr().err
 
 
