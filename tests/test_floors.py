@@ -14,7 +14,7 @@ FLOORS = [
      "ops.linalg", "ops.create", "ops.operators",
      "kernels.cuda_math", "kernels.cuda_scan", "kernels.cuda", "kernels.cuda_array", "kernels.cuda_elements", "kernels.cuda_products", "kernels.cuda_ops"],
     ["random", "mode", "tape", "numpy_calls", "values", "eager", "functional"],
-    ["ir", "ir.graph", "ir.watch", "ir.trace", "ir.replay", "ir.backward", "ir.equations", "ir.simplify", "ir.passes", "ir.rows", "ir.hoist"],
+    ["ir", "ir.graph", "ir.watch", "ir.trace", "ir.replay", "ir.backward", "ir.equations", "ir.simplify", "ir.products", "ir.passes", "ir.rows", "ir.hoist"],
     ["codegen", "codegen.places", "codegen.plan", "codegen.schedule", "codegen.text", "codegen.loops", "codegen.cpu",
      "codegen.half", "codegen.host_text", "codegen.host", "codegen.program", "codegen.workspace", "codegen.cuda_loops", "codegen.cuda", "codegen.cuda_run", "codegen.run"],
     ["padding", "tracing", "folding", "compiled", "fused", "recurrence", "batch", "weights", "api"],

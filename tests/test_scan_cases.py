@@ -324,3 +324,18 @@ def test_what_a_scan_cannot_take_is_told_in_a_sentence(options, said) -> None:
     cell = options.pop("cell", lambda h, x: (h, h)) if "cell" in options else (lambda h, x: (h, h))
     with pytest.raises(mg.MinigradError, match=said):
         mg.scan(cell, np.ones((2, 1)), np.ones((3, 2, 1)), **options)
+
+
+@ROADS
+def test_a_batch_that_is_moved_away_and_back_stays(compiled) -> None:
+    w, x = leaf(np.array([0.5, -0.3, 0.2])), leaf(np.random.default_rng(0).normal(size=(4, 2, 3)))
+    cell = lambda h, x: (mg.tanh((h.T * 0.5 + x.T).T * w), mg.moveaxis(mg.exp(mg.moveaxis(x, 0, 1)), 1, 0))
+    last, ys = mg.scan(cell, np.zeros((2, 3)), x, compiled=compiled)
+    (last.sum() + ys.sum()).backward()
+    h, wn, xn = np.zeros((2, 3)), w.detach().numpy(), x.detach().numpy()
+    for t in range(4):
+        h = np.tanh((h * 0.5 + xn[t]) * wn)
+    np.testing.assert_allclose(last.detach().numpy(), h)
+    np.testing.assert_allclose(ys.detach().numpy(), np.exp(xn))
+    slope = (1 - h**2) * wn + np.exp(xn[3])
+    np.testing.assert_allclose(x.grad.numpy()[3], slope)

@@ -2,6 +2,7 @@
 
 Before the backward is derived, so that it is derived from the better graph:
   constants_first  what depends on weights alone is computed once, before the scan; later passes may join such values
+  undo_moves       a batch that is moved away and back again is not moved
   plain_powers     squares, cubes and reciprocals are products
   split_bias       a product with a bias is a product, and a sum that is free
   name_products    `einsum` that is a matrix product
@@ -16,6 +17,7 @@ Then `derive`, and on both graphs:
 """
 
 from minigrad.ir.graph import Graph
+from minigrad.ir.products import join_products, join_slices, name_products, sink_splits, split_bias
 from minigrad.ir.simplify import (
     constants_first,
     describe,
@@ -23,16 +25,12 @@ from minigrad.ir.simplify import (
     drop_identities,
     expand,
     join_equal,
-    join_products,
-    join_slices,
-    name_products,
     plain_powers,
-    sink_splits,
-    split_bias,
+    undo_moves,
 )
 
 BEFORE_DERIVING = (
-    constants_first, plain_powers, split_bias, name_products, join_slices, constants_first, join_products,
+    constants_first, undo_moves, plain_powers, split_bias, name_products, join_slices, constants_first, join_products,
     constants_first, sink_splits, constants_first, join_equal, drop_dead, describe,
 )  # fmt: skip
 AFTER_DERIVING = (drop_identities, expand, constants_first, join_equal, drop_dead)
