@@ -5,9 +5,21 @@ import sys
 
 import numpy as np
 import pytest
+from random_run import plain
 
 import minigrad as mg
+from minigrad import fused
 from minigrad.errors import ScanError, ShapeError
+
+JITTED = ("integers", "power", "padding_is", "booleans")  # where Numba has a word of its own
+
+
+@pytest.fixture(autouse=True)
+def _as_plain_python(request, monkeypatch) -> None:
+    """Generated text as Python runs it: machine code says the same (`test_compiled.py`), and takes its time to make."""
+    if not any(word in request.node.name for word in JITTED):
+        monkeypatch.setattr(fused, "functions", plain)
+
 
 ROADS = pytest.mark.parametrize("compiled", [True, False])
 

@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 from peers import nests, scans, steps, uses
 from peers.harness import Case, agree, answers, jax, minigrad, narrow, rng_of, wanted, write
+from random_run import plain
 
 import minigrad as mg
+from minigrad import fused
 from minigrad.tree import flatten
 
 assert nests and steps and uses  # they enter their programs
@@ -26,6 +28,12 @@ LOOPED = set(
     across_the_batch arithmetic_on_indices a_gradient_within gradient_of_a_scan_within weight_is_xs deep_transition
     inner_scan_of_what_stands_outside inner_scan_of_the_outer_xs""".split()
 )
+
+
+@pytest.fixture(autouse=True)
+def _as_plain_python(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Generated text as Python runs it: `test_compiled.py` holds that machine code says the same, and takes its time."""
+    monkeypatch.setattr(fused, "functions", plain)
 
 
 class Here:
