@@ -1,6 +1,6 @@
 """Functions where they have a kink, end, tie or overflow: which slope is chosen, and that no NaN comes of it.
 
-Left out is where PyTorch has NaN or its own view: silu at -inf (its limit is 0), slopes at NaN, logaddexp of equal infinities (they share the slope
+Left out is where PyTorch has NaN or its own view: silu at infinity (its limits are 0 and x), slopes at NaN, logaddexp of equal infinities (they share the slope
 here), second derivatives of powers of 0.
 """
 
@@ -25,7 +25,7 @@ for name in "relu sqrt".split():
     enter(f"{name} at 0", partial(on_one, name), ZEROS, order=1)
 for name in "leaky_relu sigmoid tanh square exp erf floor expm1 log1p isnan isfinite".split():
     enter(f"{name} far out", partial(on_one, name), FAR, order=1)
-enter("silu far out", partial(on_one, "silu"), FAR[FAR != -INF], order=1)
+enter("silu far out", partial(on_one, "silu"), FAR[~np.isinf(FAR)], order=1)
 for name in "abs relu elu softplus sign".split():
     enter(f"{name} of large numbers", partial(on_one, name), NUMBERS, order=1)
 for name in ("maximum", "minimum"):
