@@ -230,3 +230,9 @@ def test_the_page_lists_each_name_of_the_standard_that_is_not_there() -> None:
     listed = page.split("Names of the standard that are not there:\n\n")[1].split("\n\n")[0]
     names = [name for words in re.findall(r"`([^`]+)`", listed) for name in words.split() if "." not in words]
     assert sorted(names) == sorted(set(STANDARD) - set(api.__all__))
+
+
+@pytest.mark.parametrize("x", [[2**62, 2**62], [-(2**62)] * 3, [2**53 + 1]])
+def test_the_mean_of_large_integers_is_numpys(x) -> None:
+    assert mg.mean(mg.tensor(x)).item() == np.mean(x)
+    assert mg.var(mg.tensor(x)).item() == np.var(x)

@@ -11,8 +11,10 @@ import sys
 import threading
 import time
 from collections import deque
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -97,6 +99,70 @@ def shared():
     return Shared().step
 
 
+class Slotted:
+    __slots__ = ("n",)
+
+    def __init__(self):
+        self.n = 0
+
+    def __call__(self, h):
+        self.n += 1
+        return h * self.n
+
+
+@dataclass(slots=True)
+class Counted:
+    n: int = 0
+
+
+def raise_n(thing):
+    thing.n += 1
+    return thing.n
+
+
+def named():
+    def step(h):
+        step.n += 1
+        return h * step.n
+
+    step.n = 0
+    return step
+
+
+def by_class():
+    class Held:
+        n = 0
+
+    return held(lambda: Held, raise_n)
+
+
+def by_module():
+    module = ModuleType("authors_own")
+    module.__file__ = "authors_own.py"
+    module.n = 0
+    return held(lambda: module, raise_n)
+
+
+def by_bound_method():
+    kept = []
+    append, size = kept.append, kept.__len__
+    return lambda h: (append(1), h * size())[1]
+
+
+def keyword_default():
+    def step(h, *, _n={"k": 0}):  # noqa: B006
+        _n["k"] += 1
+        return h * _n["k"]
+
+    return step
+
+
+def turn(table):
+    first = next(iter(table))
+    table[first] = table.pop(first)
+    return float(next(iter(table)))
+
+
 def grow(kept):
     kept.append(1)
     return len(kept)
@@ -125,6 +191,15 @@ CHANGING = {
     "another's attribute": lambda: held(Counter, lambda c: (c(1.0), c.n)[1]),
     "a partial's list": lambda: partial(lambda kept, h: h * grow(kept), []),
     "a default": lambda: lambda h, kept=[]: h * grow(kept),
+    "slots": Slotted,
+    "slots of a dataclass": lambda: held(Counted, raise_n),
+    "a function's attribute": named,
+    "a class's attribute": by_class,
+    "a module's variable": by_module,
+    "a bound method": by_bound_method,
+    "a keyword's default": keyword_default,
+    "the order of a dict": lambda: held(lambda: {1: "a", 2: "b", 3: "c"}, turn),
+    "a bytearray": lambda: held(lambda: bytearray(1), write),
     "an iterator": lambda: held(itertools.count, next),
     "a generator of Python's": lambda: held(lambda: random.Random(3), lambda r: float(r.random() < 0.5)),
     "a generator of NumPy's": lambda: held(lambda: np.random.default_rng(3), lambda r: float(r.random() < 0.5)),

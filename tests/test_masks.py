@@ -197,3 +197,18 @@ def test_floats_are_added_within_a_compiled_cell_too(compiled: bool) -> None:
 def test_shapes_that_do_not_fit_are_told(call, words: str) -> None:
     with pytest.raises(ShapeError, match=words):
         call()
+
+
+def test_a_hidden_key_of_any_size_reaches_nobody() -> None:
+    layer = mg.nn.MultiHeadAttention(4, 2)
+    found = []
+    for hidden in (0.0, 3e38):
+        keys, query = np.ones((3, 1, 4), np.float32), mg.tensor(np.ones((1, 1, 4), np.float32), requires_grad=True)
+        keys[2] = hidden
+        for p in layer.parameters():
+            p.grad = None
+        out, _ = layer(query, keys, keys, key_padding_mask=np.array([[False, False, True]]))
+        out.sum().backward()
+        found.append([out.detach().numpy(), query.grad.numpy(), *(p.grad.numpy() for p in layer.parameters())])
+    for with_zeros, with_large in zip(*found, strict=True):
+        np.testing.assert_array_equal(with_zeros, with_large)

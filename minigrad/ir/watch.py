@@ -8,12 +8,24 @@ holds, the variables and globals that its functions use, lists, dicts and arrays
 """
 
 import dis
+import io
 import random as python_random
+import sys
+from array import array
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from types import CellType, CodeType, FunctionType, MethodType, ModuleType
+from pathlib import Path
+from types import (
+    BuiltinMethodType,
+    CellType,
+    CodeType,
+    FunctionType,
+    MemberDescriptorType,
+    MethodType,
+    ModuleType,
+)
 from typing import Any
 
 import numpy as np
@@ -22,6 +34,8 @@ from minigrad.errors import TraceError
 from minigrad.values import Tensor
 
 MOST = 10_000  # things that are looked at
+LIBRARY = str(Path(dis.__file__).parent)
+OTHERS = set("builtins minigrad numpy numba logging threading _thread _io".split())  # packages whose state is their own
 CLOCKS = {"time", "_time", "datetime", "random", "secrets", "uuid"}
 OURS = "_minigrad"  # attributes of that name are the framework's own
 Held = tuple[str, Callable[[], Any], Callable[[Any], Any]]  # what it is called; reads it; puts it back
@@ -65,7 +79,7 @@ def _same(a: Any, b: Any) -> bool:
     if isinstance(a, np.ndarray):
         return np.array_equal(a, b, equal_nan=a.dtype.kind in "fc")
     if isinstance(a, dict):
-        return a.keys() == b.keys() and all(_same(a[k], b[k]) for k in a)
+        return list(a) == list(b) and all(_same(a[k], b[k]) for k in a)  # their order counts
     if isinstance(a, (list, tuple)):
         return len(a) == len(b) and all(map(_same, a, b))
     return isinstance(a, (bool, int, float, str, bytes)) and repr(a) == repr(b)
@@ -88,16 +102,16 @@ class _Walk:
 
     def look(self, name: str, thing: Any) -> list[tuple[str, Any]]:
         """Hold a thing, and return what is inside it."""
-        if id(thing) in self.seen or isinstance(thing, (ModuleType, str, bytes, int, float, type(None), np.dtype)):
+        if id(thing) in self.seen or isinstance(thing, (str, bytes, int, float, type(None), np.dtype)):
             return []
         self.seen.add(id(thing))
         self.kept.append(thing)
         for kind, method in WAYS:
             if isinstance(thing, kind):
                 return method(self, name, thing)
-        if isinstance(thing, Iterator):
+        if isinstance(thing, Iterator) and not isinstance(thing, io.IOBase):
             raise TraceError(f"it holds {name}, an iterator, which would stand still")
-        return self._instance(name, thing) if hasattr(thing, "__dict__") else []
+        return self._instance(name, thing)
 
     def _function(self, name: str, f: FunctionType) -> list[tuple[str, Any]]:
         if _package(f) in ("minigrad", "numpy"):
@@ -114,7 +128,9 @@ class _Walk:
             inside.append((f"the global {word}", value))
         for word, cell in zip(f.__code__.co_freevars, f.__closure__ or (), strict=True):
             inside += self._variable(word, cell)
-        return inside + [(f"a default of {f.__name__}", value) for value in f.__defaults__ or ()]
+        self.held.append((f.__name__, lambda: _own(vars(f)), lambda old: _put_back(vars(f), old)))
+        defaults = [*(f.__defaults__ or ()), *(f.__kwdefaults__ or {}).values(), *vars(f).values()]
+        return inside + [(f"a default of {f.__name__}", value) for value in defaults]
 
     def _variable(self, name: str, cell: CellType) -> list[tuple[str, Any]]:
         try:
@@ -129,25 +145,54 @@ class _Walk:
 
     def _instance(self, name: str, thing: Any) -> list[tuple[str, Any]]:
         kind = type(thing)
-        if _package(kind) in ("builtins", "numpy", "numba"):
+        if _package(kind) in OTHERS:
             return []
         called = "self" if name == "the cell" else name
-        attributes = vars(thing)
-        self.held.append((called, lambda: _own(attributes), lambda old: _put_back(attributes, old)))
-        inside = [(f"{called}.{key}", value) for key, value in _own(attributes).items()]
+        inside: list[tuple[str, Any]] = []
+        if isinstance(attributes := _peek(thing, "__dict__"), dict):
+            self.held.append((called, lambda: _own(attributes), lambda old: _put_back(attributes, old)))
+            inside += [(f"{called}.{key}", value) for key, value in _own(attributes).items()]
         for base in kind.__mro__:
             if _package(base) in ("builtins", "minigrad"):
                 continue
-            shared = {k: v for k, v in vars(base).items() if not k.startswith("__")}
-            for key, value in shared.items():
-                if isinstance(value, FunctionType):
-                    inside += [(f"{base.__name__}.{key}", value)] if name == "the cell" else []
-                elif not callable(value) and not hasattr(value, "__get__"):
-                    self.held.append(
-                        (f"{base.__name__}.{key}", partial(getattr, base, key), partial(setattr, base, key))
-                    )
-                    inside.append((f"{base.__name__}.{key}", value))
+            inside += self._class("", base)
+            inside += [(f"{base.__name__}.{k}", v) for k, v in vars(base).items()
+                       if isinstance(v, FunctionType) and name == "the cell"]  # fmt: skip
+            for key in (k for k, v in vars(base).items() if isinstance(v, MemberDescriptorType)):  # of its __slots__
+                read = partial(_peek, thing, key)
+                self.held.append((f"{called}.{key}", read, partial(setattr, thing, key)))
+                inside.append((f"{called}.{key}", read()))
         return inside
+
+    def _class(self, _name: str, kind: type) -> list[tuple[str, Any]]:
+        """What all objects of a class share."""
+        if _package(kind) in OTHERS or _is_installed(sys.modules.get(kind.__module__)):
+            return []
+        shared = [
+            (k, v) for k, v in vars(kind).items()
+            if not k.startswith("__") and not callable(v) and not hasattr(type(v), "__get__")
+        ]  # fmt: skip
+        for key, _ in shared:
+            self.held.append((f"{kind.__name__}.{key}", partial(getattr, kind, key), partial(setattr, kind, key)))
+        return [(f"{kind.__name__}.{key}", value) for key, value in shared]
+
+    def _module(self, name: str, module: ModuleType) -> list[tuple[str, Any]]:
+        """A module of the author's own: its variables."""
+        if module.__name__.partition(".")[0] in OTHERS or _is_installed(module):
+            return []
+        space = vars(module)
+        words = [k for k, v in space.items() if not k.startswith("__") and not callable(v)]
+        for word in words:
+            self.held.append((f"{module.__name__}.{word}", *_entry(space, word)))
+        return [(f"{module.__name__}.{word}", space[word]) for word in words]
+
+    def _bound(self, name: str, thing: Any) -> list[tuple[str, Any]]:
+        """A method of something written in C."""
+        return [(name, thing.__self__)]
+
+    def _buffer(self, name: str, thing: Any) -> list[tuple[str, Any]]:
+        self.held.append((name, lambda: thing[:], lambda old: thing.__setitem__(slice(None), old)))
+        return []
 
     def _method(self, name: str, thing: MethodType) -> list[tuple[str, Any]]:
         return [("the cell", thing.__self__), (name, thing.__func__)]
@@ -167,11 +212,15 @@ class _Walk:
         return [(f"{name}[{i}]", x) for i, x in enumerate(thing)]
 
     def _dict(self, name: str, thing: Any) -> list[tuple[str, Any]]:
-        self.held.append((name, lambda: dict(thing), lambda old: _put_back(thing, old)))
+        def restore(old: dict[Any, Any]) -> None:
+            thing.clear()
+            thing.update(old)
+
+        self.held.append((name, lambda: dict(thing), restore))
         return [(f"{name}[{key!r}]", x) for key, x in thing.items()]
 
     def _array(self, name: str, thing: Any) -> list[tuple[str, Any]]:
-        if thing.size < 1 << 20 and thing.flags.writeable:
+        if thing.size < 1 << 24 and thing.flags.writeable:
             self.held.append((name, thing.copy, lambda old: np.copyto(thing, old)))
         return []
 
@@ -205,8 +254,19 @@ WAYS: tuple[tuple[Any, Callable[..., list[tuple[str, Any]]]], ...] = (
     ((np.random.Generator, np.random.BitGenerator), _Walk._generator),
     (np.random.RandomState, _Walk._legacy),
     (python_random.Random, _Walk._python_random),
-    (type, lambda *_: []),
+    (ModuleType, _Walk._module),
+    (BuiltinMethodType, _Walk._bound),
+    ((bytearray, array), _Walk._buffer),
+    (type, _Walk._class),
 )
+
+
+def _is_installed(module: Any) -> bool:
+    """Whether a module is Python's own or a package's, and not the author's."""
+    if module is None or module.__name__ == "__main__":
+        return False
+    file = getattr(module, "__file__", None) or LIBRARY
+    return any(part in file for part in ("site-packages", "dist-packages", LIBRARY))
 
 
 def _package(thing: Any) -> str:
@@ -214,13 +274,21 @@ def _package(thing: Any) -> str:
     return str(thing.__module__).partition(".")[0]
 
 
+def _peek(thing: Any, name: str) -> Any:
+    """An attribute, or None where there is none, or where the author's own `__getattr__` fails."""
+    try:
+        return getattr(thing, name, None)
+    except Exception:
+        return None
+
+
 def _refuse_clock(name: str, value: Any) -> None:
     """Raise TraceError for a module whose functions answer differently each time, and for what is taken from it."""
     if isinstance(value, ModuleType):
         sources: set[Any] = {value.__name__}
     else:  # a function, or a method with what it is bound to
-        owner = getattr(value, "__self__", None)
-        sources = {getattr(value, "__module__", None), getattr(owner, "__module__", None)} if callable(value) else set()
+        owner = _peek(value, "__self__")
+        sources = {_peek(value, "__module__"), _peek(owner, "__module__")} if callable(value) else set()
     if not CLOCKS.isdisjoint(sources) or value is np.random.default_rng:
         raise TraceError(f"it uses {name}, whose answer would be the same at each step")
 

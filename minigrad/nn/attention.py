@@ -176,10 +176,10 @@ class DotAttention(_OneQuery):
 
 
 def _apart(query: Any, key: Any, value: Any, allowed: Any) -> tuple[Any, Any, Any, Any]:
-    """Let what is not finite reach those queries only that look at it.
+    """Let what is not finite reach those queries only that look at it, and a key that nobody looks at reach nobody.
 
     query [T, B, E], key and value [S, B, E], allowed [1 or B, 1 or heads, T, S] -> the three with zeros in the place of
-    such steps, and which queries look at one, [B, T].
+    such steps, and which queries look at what is not finite, [B, T].
     """
 
     def lost(*xs: Any) -> Any:
@@ -189,9 +189,10 @@ def _apart(query: Any, key: Any, value: Any, allowed: Any) -> tuple[Any, Any, An
 
     of_query, of_key = lost(query), lost(key) if value is key else lost(key, value)
     looks = any_(logical_and(any_(allowed, axis=1), expand_dims(of_key, 1)), axis=-1)
+    left_out = logical_or(of_key, logical_not(any_(allowed, axis=(1, 2))))  # a large number overflows on its way too
     q, k, v = (
         where(expand_dims(permute_dims(there, (1, 0)), -1), 0.0, x)
-        for x, there in ((query, of_query), (key, of_key), (value, of_key))
+        for x, there in ((query, of_query), (key, left_out), (value, left_out))
     )
     return q, k, v, logical_or(of_query, looks)
 

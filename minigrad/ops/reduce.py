@@ -171,14 +171,14 @@ def _count(x: Any, axis: Axis) -> int:
 
 
 def mean(x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
-    """Arithmetic mean over axes."""
-    x = as_value(x)
+    """Arithmetic mean over axes; of integers in float64."""
+    x = as_value(x) if as_value(x).dtype.kind == "f" else el.astype(x, np.float64)
     return sum(x, axis, keepdims) / _count(x, axis)
 
 
 def var(x: Any, axis: Axis = None, correction: float = 0.0, keepdims: bool = False) -> Any:
     """Mean squared distance to the mean, over `count - correction`; NaN where that is not above 0."""
-    x = as_value(x)
+    x = as_value(x) if as_value(x).dtype.kind == "f" else el.astype(x, np.float64)
     free = _count(x, axis) - number("var", "correction", correction)
     return sum(el.square(x - mean(x, axis, keepdims=True)), axis, keepdims) / (free if free > 0 else nan)
 

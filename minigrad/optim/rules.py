@@ -13,13 +13,13 @@ import numpy as np
 from minigrad import device
 from minigrad.errors import UsageError, WeightsError, did_you_mean
 from minigrad.mode import quiet
-from minigrad.optim.arguments import BELOW_1, NOT_NEGATIVE, POSITIVE, SHARE, called, leaves, listed, number
+from minigrad.optim.arguments import BELOW_1, NOT_NEGATIVE, SHARE, called, leaves, listed, number
 from minigrad.values import Tensor
 
 Array = np.ndarray[Any, Any]
 Options = dict[str, Any]
 Parameters = Iterable[Tensor] | Iterable[Options]
-RANGES = {"alpha": SHARE, "eps": POSITIVE}  # of options that may not be just any number of 0 or more
+RANGES = {"alpha": SHARE}  # of options that may not be just any number of 0 or more
 
 
 def _option(where: str, name: str, value: Any) -> Any:
