@@ -109,6 +109,8 @@ def main() -> None:
 
 def run(args: list[str]) -> int:
     """Run the command with these arguments and return its exit code."""
+    if sys.stdout is None:  # it was closed: results go nowhere
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115  # for as long as the process lives
     from minigrad.errors import MinigradError
     from minigrad.files import FULL
 

@@ -27,7 +27,8 @@ def width(err: bool) -> int:
     `COLUMNS` speaks of a terminal behind it that is narrow. Of 80 it speaks wherever a parent has loaded readline.
     """
     columns = shutil.get_terminal_size((0, 0)).columns
-    is_terminal = (sys.stderr if err else sys.stdout).isatty()
+    stream = sys.stderr if err else sys.stdout
+    is_terminal = stream is not None and stream.isatty()  # None where it was closed
     return max(columns, LEAST) if columns and (is_terminal or columns < PLAIN) else 0
 
 

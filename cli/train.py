@@ -3,7 +3,7 @@
 import json
 import signal
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +65,12 @@ def train(
         return 0
     if resume is not None and (changes or out is not None):
         resume = _fork(resume, config, changes, out)
-    return _train(config, resume=resume, out=out, progress=progress, as_json=as_json)
+    if resume is None:
+        return _train(config, resume=None, out=out, progress=progress, as_json=as_json)
+    from minigrad.checkpoint import held
+
+    with held(Path(resume)):
+        return _train(config, resume=resume, out=out, progress=progress, as_json=as_json)
 
 
 def _resumed(run: str, wrong: list[str], settings: Any, options: Any) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -134,7 +139,8 @@ def _train(config: dict[str, Any], *, resume: str | None, out: str | None, progr
     listen(shown)
     shown.note(f"{title}: {sum(p.size for p in run.model.parameters()):,} parameters, run {run.folder}")
     error: MinigradError | None = None
-    with stop_on_signal() as stop, _forgotten_if_empty(run, resume is None):
+    mine = checkpoint.held(run.folder) if resume is None else nullcontext()  # the caller holds one that goes on
+    with mine, stop_on_signal() as stop, _forgotten_if_empty(run, resume is None):
         try:
             with shown.running():
                 for record in run.records(stop):

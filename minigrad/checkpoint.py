@@ -5,6 +5,8 @@ Imports `config`, `origin`, `weights`, `files` and `errors`.
 
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from errno import EACCES, EEXIST
 from math import nan
 from pathlib import Path
@@ -81,6 +83,34 @@ def _claim(folder: Path, config: Table) -> None:
     except OSError as error:
         path.unlink(missing_ok=True)
         raise OSError(error.errno, error.strerror, str(path)) from None
+
+
+@contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Keep other processes from training in a run's folder within the block (on a Unix).
+
+    Raises:
+        UsageError: if another one does.
+    """
+    try:
+        import fcntl
+    except ImportError:
+        yield
+        return
+    try:
+        mine = os.open(folder, os.O_RDONLY)
+    except OSError as error:
+        raise UsageError(f"{folder}: {error.strerror}. Name the folder of a run.") from None
+    try:
+        try:
+            fcntl.flock(mine, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if isinstance(error, BlockingIOError):  # else a file system without locks
+                said = f"another process trains in {folder}. Wait for it, or stop it, before you go on."
+                raise UsageError(said) from None
+        yield
+    finally:
+        os.close(mine)
 
 
 def clear_halves(folder: Path) -> None:

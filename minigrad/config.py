@@ -9,6 +9,7 @@ import typing
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import date, time
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
@@ -147,6 +148,8 @@ class Resolver:
             table, name = self._place(source, key)
             kind = KEYS[name] if not table else self.known[table][name]
             value = _typed(f"{source}: {key}", value, kind)
+            if table == "task" and value == "" and source == "--set":  # as of a variable that is not set
+                raise UsageError(f"--set: {key} is empty. Say what it is, or leave it out.")
             if table == "optimizer" and name in TRAINING:
                 _check_training(source, name, value)
             if not table:
@@ -215,6 +218,8 @@ def _typed(where: str, value: Any, kind: Any) -> Any:
         return value
     if type(value) is int and float in kinds and int not in kinds:
         value = float(value)
+    if type(value) is float and not isfinite(value):
+        raise UsageError(f"{where} must be a finite number, not {value}.")
     if not any(type(value) is k for k in kinds):
         words = {int: "an integer", float: "a number", str: "text", bool: "true or false", type(None): "none"}
         wanted = " or ".join(words.get(k, str(k)) for k in kinds if k is not type(None))

@@ -37,6 +37,10 @@ def _cumsum(x: Any, axis: int | None = None, dtype: Any = None) -> Any:
     return reduce.cumulative_sum(shape.reshape(x, -1) if axis is None else x, axis, dtype=dtype)
 
 
+def _linspace(start: Any, stop: Any, num: int = 50, **options: Any) -> Any:
+    return create.linspace(start, stop, num, **options)
+
+
 def _dot(x: Any, y: Any) -> Any:
     x, y = as_value(x), as_value(y)
     return linalg.tensordot(x, y, ([-1], [-min(2, y.ndim)])) if x.ndim and y.ndim else x * y
@@ -89,7 +93,7 @@ FUNCTIONS: dict[Any, tuple[Function, str]] = {
     np.zeros_like: (create.zeros_like, "a:x dtype -order -subok -shape -device"),
     np.ones_like: (create.ones_like, "a:x dtype -order -subok -shape -device"),
     np.full_like: (create.full_like, "a:x fill_value dtype -order -subok -shape -device"),
-    np.linspace: (create.linspace, "start stop num endpoint -retstep dtype -axis -device"),
+    np.linspace: (_linspace, "start stop num endpoint -retstep dtype -axis -device"),
     np.shape: (lambda x: x.shape, "a:x"),
     np.ndim: (lambda x: x.ndim, "a:x"),
     np.size: (lambda x, axis=None: x.size if axis is None else x.shape[axis], "a:x axis"),

@@ -20,8 +20,10 @@ Array = np.ndarray[Any, Any]
 
 def count_steps(said: Any, of_xs: int | None) -> int:
     """How many steps there are."""
-    if said is not None and (not isinstance(said, (int, np.integer)) or isinstance(said, bool) or said < 0):
-        raise ScanError(f"scan: length is a number of steps from 0 on, not {said!r}.")
+    if said is not None and (
+        not isinstance(said, (int, np.integer)) or isinstance(said, bool) or not 0 <= said < 2**40
+    ):
+        raise ScanError(f"scan: length is a number of steps from 0 on that fits into memory, not {short(said)}.")
     if said is None and of_xs is None:
         raise ScanError(
             "scan: xs holds no Tensor [T, ...] whose first axis would say how many steps there are. Say length=T."

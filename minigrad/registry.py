@@ -131,7 +131,7 @@ def find(kind: str, name: str) -> Entry:
         UsageError: if there is none; the nearest is named.
         PluginError: if two distributions claim the name.
     """
-    distribution, _, plain = name.rpartition(":")
+    distribution, _, plain = str(name).rpartition(":")
     claims = [e for k in _among(kind) for e in entries(k) if e.name == plain]
     if distribution:
         claims = [e for e in claims if _normal(e.distribution) == _normal(distribution)]
@@ -247,8 +247,8 @@ def _among(kind: str) -> tuple[str, ...]:
 
 
 def _check(kind: str) -> None:
-    if kind not in KINDS:
-        raise UsageError(f"no plugins are of kind {kind!r}.{did_you_mean(kind, KINDS)} Kinds: {', '.join(KINDS)}.")
+    if not isinstance(kind, str) or kind not in KINDS:
+        raise UsageError(f"no plugins are of kind {kind!r}.{did_you_mean(str(kind), KINDS)} Kinds: {', '.join(KINDS)}.")
 
 
 def _normal(distribution: str) -> str:

@@ -61,6 +61,33 @@ def test_of_two_runs_in_one_folder_one_is_refused(in_folder: Path) -> None:
     assert [r["step"] for r in checkpoint.read_metrics("mine")] == [1, 2, 3]
 
 
+def test_a_run_that_another_process_trains_is_not_gone_on_with(in_folder: Path) -> None:
+    assert run(["train", "rnn", "--task", "copy", "--steps", "2", "--out", "mine", *TINY]) == 0
+    with checkpoint.held(Path("mine")):
+        (second,) = together(["train", "--resume", "mine", "--steps", "9", "--progress", "none"])
+    assert second.returncode == 2
+    assert "another process trains in mine" in second.stderr
+    assert [r["step"] for r in checkpoint.read_metrics("mine")] == [1, 2]
+    assert run(["train", "--resume", "mine", "--steps", "3", "--progress", "none"]) == 0
+
+
+@pytest.mark.parametrize("setting", ["optimizer.eps=inf", "model.gain=nan", "optimizer.eps=1e400"])
+def test_what_is_not_finite_is_no_option(setting, in_folder: Path, capsys) -> None:
+    assert run(["train", "rnn", "--task", "copy", "--dry-run", "--json", "--set", setting]) == 2
+    assert "must be a finite number" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("task", "setting"), [("forecast", "file="), ("charlm", "text="), ("sentiment", "text=")])
+def test_an_empty_option_is_no_file(task, setting, in_folder: Path, capsys) -> None:
+    assert run(["train", "rnn", "--task", task, "--dry-run", "--set", setting]) == 2
+    assert "is empty" in capsys.readouterr().err
+
+
+def test_a_closed_stdout_is_no_defect() -> None:
+    done = subprocess.run(f"{' '.join(COMMAND)} models >&-", shell=True, capture_output=True, text=True, check=False)
+    assert "defect" not in done.stderr
+
+
 def test_numbers_of_folders_go_on_after_those_that_are_there(in_folder: Path) -> None:
     (in_folder / "runs").mkdir()
     (in_folder / "runs" / "a-1").write_text("")

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from minigrad.arguments import flag, whole
 from minigrad.arraytype import show
 from minigrad.core import as_value
 from minigrad.errors import ShapeError
@@ -59,6 +60,7 @@ def ctc_loss(log_probs: Any, targets: Any, input_lengths: Any = None, target_len
         raise ShapeError(f"ctc_loss takes log_probs [T, B, C] and integers [B, S], not {show(log_probs)} and "
                          f"{labels.dtype}{list(labels.shape)}.")  # fmt: skip
     steps, batch, classes = log_probs.shape
+    blank, zero_infinity = whole("ctc_loss", "blank", blank), flag("ctc_loss", "zero_infinity", zero_infinity)
     lengths = _lengths("input_lengths", input_lengths, batch, steps)
     symbols = _lengths("target_lengths", target_lengths, batch, labels.shape[1])
     counted = np.arange(labels.shape[1]) < symbols[:, None]

@@ -267,7 +267,7 @@ _cast = declare(
 identity = declare(
     "identity",
     forward=lambda x: x,
-    type_rule=lambda x: x,
+    type_rule=lambda x: ArrayType(x.shape, x.dtype),
     vjp=lambda g, _out, _x: (g,),
     arity=1,
     loop="{0}",
@@ -276,12 +276,18 @@ identity = declare(
 _to: Op = declare(
     "to",
     forward=lambda x, *, device, source: put(x, device),
-    type_rule=lambda x, *, device, source: x,
+    type_rule=lambda x, *, device, source: ArrayType(x.shape, x.dtype),
     vjp=lambda g, _out, _x, device, source: (_to(g, device=source, source=device),),
     samples=lambda rng: [((rng.normal(size=(2, 3)),), {"device": "cpu", "source": "cpu"})],
 )
 stop_gradient = declare(
-    "stop_gradient", forward=lambda x: x, type_rule=lambda x: x, vjp=None, arity=1, loop="{0}", samples=identity.samples
+    "stop_gradient",
+    forward=lambda x: x,
+    type_rule=identity.type_rule,
+    vjp=None,
+    arity=1,
+    loop="{0}",
+    samples=identity.samples,
 )
 
 
