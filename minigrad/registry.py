@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import Distribution, EntryPoint, distributions, entry_points
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 from minigrad.errors import PluginError, UsageError, did_you_mean
@@ -232,11 +233,14 @@ def _at_most(seconds: float) -> Iterator[None]:
 
     signal.signal(signal.SIGALRM, late)
     signal.setitimer(signal.ITIMER_REAL, seconds)
+    started = monotonic()
     try:
         yield
-    finally:
-        if signal.getsignal(signal.SIGALRM) is late:  # what is imported may have taken the alarm for itself
+    finally:  # what is imported may have taken the handler, the timer or both for itself: those stay
+        left, again = signal.getitimer(signal.ITIMER_REAL)
+        if not again and abs(left - (seconds - (monotonic() - started))) < 0.1:
             signal.setitimer(signal.ITIMER_REAL, 0)
+        if signal.getsignal(signal.SIGALRM) is late:
             signal.signal(signal.SIGALRM, signal.SIG_DFL)
 
 

@@ -252,6 +252,26 @@ def test_a_cell_that_only_looks_at_its_things_compiles() -> None:
     assert found == by_hand(lambda h: h * 0.5 + 4.0)
 
 
+def test_what_draws_before_the_first_step_compiles() -> None:
+    class Drawn(mg.nn.Cell):
+        def __init__(self):
+            self.reset_parameters()
+
+        def reset_parameters(self):
+            self.w = mg.nn.Parameter(np.random.default_rng(3).normal(size=(2, 2)))
+
+        def initial_carry(self, batch):
+            return mg.tensor(np.random.default_rng(4).normal(size=(batch, 2)))
+
+        def step(self, h, x):
+            h = mg.tanh(h @ self.w + x)
+            return h, h
+
+    cell = Drawn()
+    _, ys = mg.scan(cell.step, cell.initial_carry(3), np.ones((4, 3, 2)), compiled=True)
+    assert ys.shape == (4, 3, 2)
+
+
 # --- being watched changes nothing --------------------------------------------------------------------------------
 
 

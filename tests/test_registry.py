@@ -144,13 +144,21 @@ def test_a_handler_is_left_as_it_was(install) -> None:
     install("calm", "fixture_calm", "Task = dict", "[minigrad.tasks]\ncalm = fixture_calm:Task\n")
     source = "import signal\nmine = lambda *_: None\nsignal.signal(signal.SIGALRM, mine)\nTask = dict"
     install("taker", "fixture_taker", source, "[minigrad.tasks]\ntaker = fixture_taker:Task\n")
+    timed = source + "\nsignal.setitimer(signal.ITIMER_REAL, 500)"
+    install("timer", "fixture_timer", timed, "[minigrad.tasks]\ntimer = fixture_timer:Task\n")
     assert signal.getsignal(signal.SIGALRM) == signal.SIG_DFL
     registry.load("tasks", "calm")
     assert (signal.getsignal(signal.SIGALRM), signal.getitimer(signal.ITIMER_REAL)) == (signal.SIG_DFL, (0, 0))
     try:
         registry.load("tasks", "taker")
         assert signal.getsignal(signal.SIGALRM) is sys.modules["fixture_taker"].mine
+        assert signal.getitimer(signal.ITIMER_REAL) == (0, 0)  # or ours rings a minute later, in the taker's hands
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        registry.load("tasks", "timer")
+        assert signal.getsignal(signal.SIGALRM) is sys.modules["fixture_timer"].mine
+        assert 400 < signal.getitimer(signal.ITIMER_REAL)[0] <= 500
     finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
 
 

@@ -37,6 +37,7 @@ MOST = 10_000  # things that are looked at
 LIBRARY = str(Path(dis.__file__).parent)
 OTHERS = set("builtins minigrad numpy numba logging threading _thread _io".split())  # packages whose state is their own
 CLOCKS = {"time", "_time", "datetime", "random", "secrets", "uuid"}
+BEFORE = {"__init__", "__new__", "reset_parameters", "initial_carry"}  # have run before the first step: they may draw
 OURS = "_minigrad"  # attributes of that name are the framework's own
 Held = tuple[str, Callable[[], Any], Callable[[Any], Any]]  # what it is called; reads it; puts it back
 
@@ -157,7 +158,7 @@ class _Walk:
                 continue
             inside += self._class("", base)
             inside += [(f"{base.__name__}.{k}", v) for k, v in vars(base).items()
-                       if isinstance(v, FunctionType) and name == "the cell"]  # fmt: skip
+                       if isinstance(v, FunctionType) and name == "the cell" and k not in BEFORE]  # fmt: skip
             for key in (k for k, v in vars(base).items() if isinstance(v, MemberDescriptorType)):  # of its __slots__
                 read = partial(_peek, thing, key)
                 self.held.append((f"{called}.{key}", read, partial(setattr, thing, key)))
