@@ -351,3 +351,25 @@ def test_a_batch_that_is_moved_away_and_back_stays(compiled) -> None:
     np.testing.assert_allclose(ys.detach().numpy(), np.exp(xn))
     slope = (1 - h**2) * wn + np.exp(xn[3])
     np.testing.assert_allclose(x.grad.numpy()[3], slope)
+
+
+# --- a value whose maker and whose place are two statements -------------------------------------------------------
+
+
+def sliced(h, x, w):
+    v = mg.tanh(h @ w)
+    s = mg.tanh(mg.einsum("bstk,bstk->bst", h[..., 1:], v))  # the slice's gradient is a sum, copied to its place
+    return mg.tanh(h * 0.7 + x), s
+
+
+def test_a_reader_comes_after_the_copy_that_it_reads() -> None:
+    found = []
+    for compiled in (True, False):
+        rng = np.random.default_rng(0)
+        shapes = (5, 3, 4, 2), (2, 5, 3, 4, 2), (2, 1)
+        h, x, w = leaves = [leaf(rng.normal(size=shape)) for shape in shapes]
+        last, ys = mg.scan(lambda h, x, w=w: sliced(h, x, w), h, x, compiled=compiled)
+        ((last * rng.normal(size=last.shape)).sum() + (ys * rng.normal(size=ys.shape)).sum()).backward()
+        found.append([ys.detach().numpy(), *(a.grad.numpy() for a in leaves if a.grad is not None)])
+    for ours, theirs in zip(*found, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-12, atol=1e-13)

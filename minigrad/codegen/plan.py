@@ -240,7 +240,9 @@ class Plan:
         """Let a value be made in an array of its own and copied to where it was wanted."""
         place = self.places.pop(out)
         self.own(out, "row")
-        self.copy(out, place, out)
+        copied = self.copy(out, place, out)
+        for pieces in self.pieces.values():  # whoever reads what it is a piece of reads the copy
+            pieces[:] = [copied if piece is out else piece for piece in pieces]
 
     def _at(self, like: Variable, place: Place) -> Variable:
         """A new value for what lies at a place."""
