@@ -215,6 +215,7 @@ class Drawing:
     def product(self) -> None:
         if v := self.value(least=1):
             n, m = v.inner[-1], self.pick(SIZES)
+            m = n if self.chance(0.3) else m  # so that one weight serves as it is and turned
             way = self.rng.random()
             inner = (*v.inner[:-1], m)
             if way < 0.4:

@@ -9,9 +9,10 @@ from random_run import plain
 
 import minigrad as mg
 from minigrad import fused
+from minigrad.codegen.plan import LETTERS
 from minigrad.errors import ScanError, ShapeError
 
-JITTED = ("integers", "power", "padding_is", "booleans")  # where Numba has a word of its own
+JITTED = ("integers", "power", "padding_is", "booleans", "two_dtypes")  # where Numba has a word of its own
 
 
 @pytest.fixture(autouse=True)
@@ -373,3 +374,57 @@ def test_a_reader_comes_after_the_copy_that_it_reads() -> None:
         found.append([ys.detach().numpy(), *(a.grad.numpy() for a in leaves if a.grad is not None)])
     for ours, theirs in zip(*found, strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-12, atol=1e-13)
+
+
+@ROADS
+def test_one_weight_as_it_is_and_turned(compiled) -> None:
+    rng = np.random.default_rng(0)
+    wn, xn = rng.normal(size=(3, 3)), rng.normal(size=(4, 2, 3))
+    w, x = leaf(wn), leaf(xn)
+    cell = lambda h, x: (h * 0.5 + x @ w, mg.tanh(mg.linear(x, w)))
+    last, ys = mg.scan(cell, leaf(np.zeros((2, 3))), x, compiled=compiled)
+    (last.sum() + ys.sum()).backward()
+    power = 0.5 ** np.arange(4)[::-1, None, None]
+    np.testing.assert_allclose(last.detach().numpy(), (power * (xn @ wn)).sum(0))
+    np.testing.assert_allclose(ys.detach().numpy(), np.tanh(xn @ wn.T))
+    slope = 1 - np.tanh(xn @ wn.T) ** 2
+    np.testing.assert_allclose(x.grad.numpy(), power * wn.sum(1) + slope @ wn)
+    total = (power * xn).sum((0, 1))[:, None] + np.einsum("tbi,tbj->ij", slope, xn)
+    np.testing.assert_allclose(w.grad.numpy(), total)
+
+
+@ROADS
+@pytest.mark.parametrize("narrow_first", [True, False])
+def test_one_weight_in_products_of_two_dtypes(narrow_first, compiled) -> None:
+    rng = np.random.default_rng(0)
+    wn, hn = rng.normal(size=(3, 3)).astype("f4"), rng.normal(size=(2, 3))
+
+    def cell(h, _):
+        makers = [lambda: mg.astype(h, "float32") @ w, lambda: h @ w]
+        one, other = (make() for make in (makers if narrow_first else makers[::-1]))
+        return mg.tanh(mg.astype(one, "float64") + other), (one if narrow_first else other)
+
+    w, h = leaf(wn), leaf(hn)
+    last, ys = mg.scan(cell, h, None, length=2, compiled=compiled)
+    last.sum().backward()
+    first = np.tanh(2 * hn @ wn)
+    np.testing.assert_allclose(ys.detach().numpy(), [hn @ wn, first @ wn], rtol=1e-5)
+    assert ys.dtype == np.float32
+    second = np.tanh(2 * first @ wn)
+    np.testing.assert_allclose(last.detach().numpy(), second, rtol=1e-5)
+    g2 = 1 - second**2
+    g1 = (1 - first**2) * (2 * g2 @ wn.T)
+    np.testing.assert_allclose(h.grad.numpy(), 2 * g1 @ wn.T, rtol=1e-4)
+    np.testing.assert_allclose(w.grad.numpy(), 2 * (first.T @ g2 + hn.T @ g1), rtol=1e-4)
+
+
+@ROADS
+@pytest.mark.parametrize("word", LETTERS)
+def test_a_value_may_be_called_as_an_index_is(word, compiled) -> None:
+    rng = np.random.default_rng(0)
+    hn, wn = rng.normal(size=(2, 3, 3, 2)), rng.normal(size=(2, 2))
+    space = {"mg": mg, "w": mg.tensor(wn)}
+    lines = f"{word} = h * 1.5", f"return mg.tanh(mg.einsum('bstk,kz->bstz', {word}, w)), None"
+    exec("def cell(h, x):\n    " + "\n    ".join(lines), space)
+    last, _ = mg.scan(space["cell"], hn, None, length=2, compiled=compiled)
+    np.testing.assert_allclose(last.detach().numpy(), np.tanh(1.5 * np.tanh(1.5 * hn @ wn) @ wn))

@@ -132,7 +132,8 @@ class HostText(Names):
                 self._panels(v, kind == "linear", array.dtype, array)
         for e in products:
             if e.op.name != "getitem":
-                self._panels(e.inputs[1], e.op.name == "linear", e.outs[0].dtype, (e.inputs[1], "panels"))
+                turned, dtype = e.op.name == "linear", e.outs[0].dtype
+                self._panels(e.inputs[1], turned, dtype, ("panels", e.inputs[1], turned, dtype))
         names = [self.array(array) for array, *_ in self.half.constants] + list(self.panels.values())
         extra = [e.inputs[0] if e.op.name == "getitem" else e.inputs[2] for e in products if _asks(e)]
         return list(dict.fromkeys(names + [self.value(v) for v in extra if isinstance(v, Variable)]))

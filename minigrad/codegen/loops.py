@@ -13,7 +13,7 @@ import numpy as np
 
 from minigrad.arraytype import SCALARS
 from minigrad.codegen.places import Place
-from minigrad.codegen.plan import COPY, Statement, identifier
+from minigrad.codegen.plan import COPY, LETTERS, Statement, identifier
 from minigrad.codegen.schedule import Loop
 from minigrad.codegen.text import Text
 from minigrad.ir.graph import Variable
@@ -26,7 +26,7 @@ class LoopWriter:
     def __init__(self, out: Text, loop: Loop) -> None:
         self.out, self.plan, self.loop = out, out.plan, loop
         self.axes = [d for d, n in enumerate(loop.shape) if n != 1]
-        self.letters = ("", "j", "ij")[len(self.axes)] if len(self.axes) < 3 else "ijklmnpq"[: len(self.axes)]
+        self.letters = ("", "j", "ij")[len(self.axes)] if len(self.axes) < 3 else LETTERS[: len(self.axes)]
         self.before: list[list[str]] = [[] for _ in range(len(self.axes) + 1)]  # the last is the innermost body
         self.behind: list[list[str]] = [[] for _ in range(len(self.axes) + 1)]
         self.views: dict[Any, str] = {}

@@ -23,12 +23,13 @@ COPY = OPS["identity"].loop
 NAMES = """erf exp gauss gelu gelu_slope log logaddexp pow share sigmoid sigmoid_slope silu silu_slope softplus tanh
 tanh_slope""".split()
 FUNCTIONS = ["norm", "row_number", *(f"{name}{bits}" for name in NAMES for bits in (32, 64))]
+LETTERS = "ijklmnpq"  # of the loops over a row's axes, from the outermost on
 RESERVED = set(
-    "t b s i j k m n p q old new come go T H D S K M N P Q first last down late traced state np "
+    "t b s old new come go T H D S K M N P Q first last down late traced state np "
     "kernel multiply apart flush_denormals abs bool range "
     # those of the text for CUDA
     "start stop only together B me threads block blocks lane lanes share store part grid e rest types cuda load".split()
-) | {*kwlist, *NUMBERS, *FUNCTIONS, *(f"N{i}" for i in range(8, 99))}  # names that generated text uses itself
+) | {*kwlist, *NUMBERS, *FUNCTIONS, *LETTERS, *(f"N{i}" for i in range(8, 99))}  # names that generated text uses itself
 
 
 @dataclass(eq=False)
@@ -222,19 +223,15 @@ class Plan:
         self.statements.append(Statement(e.op.name, out, [x], kind.inner, out.dtype, axes=axes))
 
     def _product(self, e: Equation) -> None:
-        x, w, out = e.inputs[0], e.inputs[1], e.outs[0]
+        (x, w), out = e.inputs, e.outs[0]
         if out in self.places and not self.places[out].is_whole:
             self._aside(out)
         if not self.stored(x).is_whole or x.dtype != out.dtype:
             x = self._dense(x, out.dtype)
         self.stored(out)
-        weight = self.array(("weight", w, e.op.name), w.name, "weight", 0, out.dtype)
+        weight = self.array(("weight", w, e.op.name, out.dtype), w.name, "weight", 0, out.dtype)
         rows = prod(self.inner(out)[:-1])
         self.statements.append(Statement("product", out, [x, weight], self.inner(out), out.dtype, rows=rows))
-        if len(e.inputs) > 2:
-            bias = self.operand(e.inputs[2], out)
-            place = self.places[out]
-            self.statements.append(Statement("add", self._at(out, place), [bias], place.shape, out.dtype, after=(out,)))
 
     def _aside(self, out: Variable) -> None:
         """Let a value be made in an array of its own and copied to where it was wanted."""
